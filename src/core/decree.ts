@@ -1,0 +1,30 @@
+import { NO_CLIENT, type ClientId, type RequestNumber } from './ids.js';
+
+/** Who asked for a value: the part of RequestInfo that travels with it (spec.md, "Encoding"). */
+export interface Request {
+  /** The session that asked; 0 when nobody did, or when the sender leaves it to the connection. */
+  readonly id: ClientId;
+  /** The session's number for this request. */
+  readonly no: RequestNumber;
+  /** In a client's request: a query. In a log entry without an id: a no-op. To an app: apply, don't answer. */
+  readonly noset: boolean;
+}
+
+/** What an entry of the log holds: a value and the request it came from. Paxos chooses one decree per entry. */
+export interface Decree extends Request {
+  readonly value: string;
+}
+
+export const NO_REQUEST: Request = { id: NO_CLIENT, no: 0 as RequestNumber, noset: false };
+
+/** Fills a hole; never reaches an application or a client (spec.md, "Encoding"). */
+export const NO_OP: Decree = { ...NO_REQUEST, noset: true, value: '' };
+
+export function isNoOp(decree: Decree): boolean {
+  return decree.noset && decree.id === NO_CLIENT;
+}
+
+/** Two values are the same only if (id, no, noset, value) are (spec.md, "Encoding"). */
+export function sameDecree(a: Decree, b: Decree): boolean {
+  return a === b || (a.id === b.id && a.no === b.no && a.noset === b.noset && a.value === b.value);
+}

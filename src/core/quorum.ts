@@ -1,0 +1,40 @@
+import type { AgentIndex } from './ids.js';
+
+/** The only place where majorities are counted. Voters are distinct by construction: one bit each. */
+
+/** A set of agents, as bits: agent i is bit i. */
+export type Voters = number & { readonly voters: unique symbol };
+
+export const NOBODY = 0 as Voters;
+
+/** Half of the agents, plus one (spec.md, "Roles"). */
+export function quorumSize(agents: number): number {
+  return Math.floor(agents / 2) + 1;
+}
+
+export function withVoter(voters: Voters, agent: AgentIndex): Voters {
+  return (voters | (1 << agent)) as Voters;
+}
+
+export function hasVoter(voters: Voters, agent: AgentIndex): boolean {
+  return (voters & (1 << agent)) !== 0;
+}
+
+export function countVoters(voters: Voters): number {
+  let count = 0;
+  for (let rest: number = voters; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
+/** `won`: a quorum is for it. `lost`: so many are against that no quorum can be. `open`: neither yet. */
+export type Outcome = 'won' | 'lost' | 'open';
+
+export function outcome(agents: number, inFavour: Voters, against: Voters = NOBODY): Outcome {
+  if (countVoters(inFavour) >= quorumSize(agents)) return 'won';
+  return agents - countVoters(against) < quorumSize(agents) ? 'lost' : 'open';
+}
+
+/** Whether `inFavour` lacks exactly one vote: the own acceptor's, which promises last. */
+export function lacksOne(agents: number, inFavour: Voters): boolean {
+  return countVoters(inFavour) === quorumSize(agents) - 1;
+}
