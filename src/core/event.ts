@@ -54,7 +54,7 @@ export type Event =
   | { readonly type: 'app-attached' }
   /** The application left; with `expected`, it is being restarted, and answers are still to come. */
   | { readonly type: 'app-detached'; readonly expected: boolean }
-  /** The application's answer for an entry that it was sent; the driver has checked the order. */
-  | { readonly type: 'app-response'; readonly entry: Entry; readonly value: string }
+  /** The application's answer for an entry that it was sent, in order; undefined: too large to be passed on. */
+  | { readonly type: 'app-response'; readonly entry: Entry; readonly value: string | undefined }
   /** An answer to `load`: the entry is put where the handlers look, and `retry` is handled now. */
   | { readonly type: 'loaded'; readonly stored: StoredEntry; readonly retry: Event };

@@ -7,10 +7,11 @@
 export const MAX_DATAGRAM_BYTES = 65_507;
 
 /**
- * What the longest of Promise, Nack, AcceptRequest and Accepted needs beside its value: 16-digit numbers, two
- * addresses, every field name. The wire's tests build that message and hold this number against it.
+ * What the longest of Promise, Nack, AcceptRequest and Accepted (it is Nack) needs beside its value: 16-digit numbers,
+ * two addresses, zero values spelled out, a space behind each colon and comma as the wordiest encoders in use put it.
+ * The wire's tests build that message and hold this number against it.
  */
-export const MESSAGE_OVERHEAD_BYTES = 707;
+export const MESSAGE_OVERHEAD_BYTES = 471;
 
 /**
  * The largest value, in bytes of its JSON text under the worst escaping that encoders in use apply (`valueCost`),

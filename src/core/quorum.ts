@@ -34,7 +34,7 @@ export function outcome(agents: number, inFavour: Voters, against: Voters = NOBO
   return agents - countVoters(against) < quorumSize(agents) ? 'lost' : 'open';
 }
 
-/** Whether `inFavour` lacks exactly one vote: the own acceptor's, which promises last. */
-export function lacksOne(agents: number, inFavour: Voters): boolean {
-  return countVoters(inFavour) === quorumSize(agents) - 1;
+/** Whether the own vote would make `others` a quorum: the own acceptor promises last. */
+export function othersSuffice(agents: number, others: Voters): boolean {
+  return countVoters(others) >= quorumSize(agents) - 1;
 }

@@ -1,0 +1,184 @@
+import { NO_REQUEST, sameDecree, type Decree } from './decree.js';
+import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
+import { assertInvariant } from './invariants.js';
+import { chosenDecree, isKnownChosen, markIfNoticed } from './learner.js';
+import { ACCEPT_WINDOW_ENTRIES, MAX_PROMISE_BYTES, MESSAGE_OVERHEAD_BYTES, valueCost } from './limits.js';
+import { MessageType, type AcceptRequest, type Prepare, type RoundValue } from './message.js';
+import type { Outbox } from './outbox.js';
+import { justBelow, NOTHING_PROMISED, standing, type Promised } from './round.js';
+import type { AgentState } from './state.js';
+
+/** What an acceptor must never forget (spec.md, "Acceptors"). */
+export interface AcceptorState {
+  /** One promise for the whole log. Never goes back, over crashes too. */
+  promised: Promised;
+  /** Acceptances from the learner's `retained` on; sparse. */
+  readonly accepted: Map<Entry, Acceptance>;
+  /** One more than the last entry ever accepted at. */
+  length: number;
+}
+
+export interface Acceptance {
+  /** At most `promised.round`: nothing is accepted below a promise, and accepting raises it. */
+  readonly round: Round;
+  readonly owner: AgentIndex;
+  readonly decree: Decree;
+}
+
+export function newAcceptor(): AcceptorState {
+  return { promised: NOTHING_PROMISED, accepted: new Map(), length: 0 };
+}
+
+type Accepting = Pick<AgentState, 'acceptor' | 'learner' | 'loaded'>;
+
+/** Why an acceptor refuses, to be told by a Nack; or undefined when it has done as asked, or is silent. */
+export type Refusal = 'promised-away' | 'can-not-report' | 'other-value';
+
+const NOTHING: RoundValue = { round: NO_ROUND, value: '', request: NO_REQUEST };
+
+/** Prepare: promise, then report (spec.md, "Acceptors"). The entry must be in memory or loaded. */
+export function onPrepare(agent: Accepting, out: Outbox, from: AgentIndex, m: Prepare): Refusal | undefined {
+  const { acceptor } = agent;
+  const stands = standing(acceptor.promised, m.round, from);
+  if (stands === 'below' || stands === 'taken') return 'promised-away';
+  const first = report(agent, m.entry, m.round);
+  if (first === undefined) return 'can-not-report';
+
+  if (stands === 'above') recordPromise(agent, out, m.entry, m.round, from);
+  out.persistCommitted();
+  sendPromises(agent, out, from, m, first);
+  return undefined;
+}
+
+/** Raises the promise and writes it down. */
+export function recordPromise(
+  agent: Accepting,
+  out: Outbox,
+  entry: Entry,
+  r: Round,
+  owner: AgentIndex,
+): number {
+  assertInvariant(standing(agent.acceptor.promised, r, owner) === 'above', 'a promise only rises', {
+    round: r,
+  });
+  agent.acceptor.promised = { round: r, owner };
+  return out.persist({ verdict: 'promised', round: r, owner, entry });
+}
+
+/**
+ * What this acceptor reports of an entry to a proposer at round `r`: its acceptance; or, where it knows another decree
+ * chosen or never accepted the chosen one, the chosen decree just below `r`. Undefined if there is no such round.
+ */
+export function report(agent: Accepting, entry: Entry, r: Round): RoundValue | undefined {
+  const acceptance = acceptanceAt(agent, entry);
+  const chosen = chosenDecree(agent, entry);
+  if (chosen !== undefined && (acceptance === undefined || !sameDecree(acceptance.decree, chosen))) {
+    return r > 0 ? roundValue(justBelow(r), chosen) : undefined;
+  }
+  return acceptance === undefined ? NOTHING : roundValue(acceptance.round, acceptance.decree);
+}
+
+function acceptanceAt(agent: Accepting, entry: Entry): { round: Round; decree: Decree } | undefined {
+  const { loaded } = agent;
+  if (loaded?.entry === entry) return loaded.round === NO_ROUND ? undefined : loaded;
+  return agent.acceptor.accepted.get(entry);
+}
+
+function roundValue(r: Round, decree: Decree): RoundValue {
+  return { round: r, value: decree.value, request: { id: decree.id, no: decree.no, noset: decree.noset } };
+}
+
+/** Promises for the asked entry, alone and first, then for every entry up to `length`, holes included. */
+function sendPromises(agent: Accepting, out: Outbox, to: AgentIndex, m: Prepare, first: RoundValue): void {
+  const { acceptor, learner } = agent;
+  const { length } = acceptor;
+  const send = (entry: Entry, roundvalue: RoundValue, alone: boolean): void => {
+    const { committed } = learner;
+    const { request, round } = m;
+    out.send(to, { type: MessageType.Promise, request, entry, round, roundvalue, length, committed }, alone);
+  };
+  send(m.entry, first, true);
+  let bytes = 0;
+  for (let e = Math.max(m.entry, learner.committed); e < length && bytes < MAX_PROMISE_BYTES; e++) {
+    if (e === m.entry) continue;
+    const reported = report(agent, entryOf(e), m.round);
+    if (reported === undefined) return;
+    send(entryOf(e), reported, false);
+    bytes += MESSAGE_OVERHEAD_BYTES / 2 + valueCost(reported.value);
+  }
+}
+
+/** AcceptRequest: accept and promise in one record, then say so (spec.md, "Acceptors"). */
+export function onAcceptRequest(
+  agent: Accepting,
+  out: Outbox,
+  from: AgentIndex,
+  m: AcceptRequest,
+): Refusal | undefined {
+  const { acceptor, learner } = agent;
+  const stands = standing(acceptor.promised, m.round, from);
+  if (stands === 'below' || stands === 'taken') return 'promised-away';
+  if (m.entry >= Math.max(learner.committed, m.committed) + ACCEPT_WINDOW_ENTRIES) {
+    out.ignore('beyond-window', 'an AcceptRequest lies too far ahead of what is known chosen', {
+      entry: m.entry,
+    });
+    return undefined;
+  }
+  const decree: Decree = { ...m.request, value: m.value };
+  const before = acceptanceAt(agent, m.entry);
+  if (before?.round === m.round) {
+    if (!sameDecree(before.decree, decree)) return 'other-value';
+    sendAccepted(out, from, m);
+    return undefined;
+  }
+  if (isKnownChosen(agent, m.entry) && !isChosen(agent, m.entry, decree)) {
+    out.note('warn', 'chosen-otherwise', 'a deposed leader proposes over an entry that is chosen', {
+      entry: m.entry,
+      round: m.round,
+      from,
+    });
+    return undefined;
+  }
+  recordAcceptance(agent, out, m.entry, { round: m.round, owner: from, decree });
+  sendAccepted(out, from, m);
+  return undefined;
+}
+
+function isChosen(agent: Accepting, entry: Entry, decree: Decree): boolean {
+  const chosen = chosenDecree(agent, entry);
+  return chosen !== undefined && sameDecree(chosen, decree);
+}
+
+/** Writes an acceptance down and keeps it; what the notice covers is chosen at once. */
+export function recordAcceptance(
+  agent: Accepting,
+  out: Outbox,
+  entry: Entry,
+  acceptance: Acceptance,
+): number {
+  const at = out.persist({ verdict: 'accepted', entry, ...acceptance });
+  keepAcceptance(agent, entry, acceptance);
+  markIfNoticed(agent, entry);
+  return at;
+}
+
+/** Puts an acceptance into the state: the promise rises with it. Also how recovery folds the record. */
+export function keepAcceptance(agent: Accepting, entry: Entry, acceptance: Acceptance): void {
+  const { acceptor, learner } = agent;
+  const stands = standing(acceptor.promised, acceptance.round, acceptance.owner);
+  assertInvariant(stands === 'above' || stands === 'held', 'nothing is accepted below a promise', { entry });
+  if (stands === 'above') acceptor.promised = { round: acceptance.round, owner: acceptance.owner };
+  acceptor.length = Math.max(acceptor.length, entry + 1);
+  if (entry >= learner.retained) acceptor.accepted.set(entry, acceptance);
+}
+
+function sendAccepted(out: Outbox, to: AgentIndex, m: AcceptRequest): void {
+  const { request, entry, round, value } = m;
+  out.send(to, { type: MessageType.Accepted, request, entry, round, value });
+}
+
+/** What a Nack reports of an entry; "nothing" where there is no acceptance. */
+export function acceptedRoundValue(agent: Accepting, entry: Entry): RoundValue {
+  const acceptance = acceptanceAt(agent, entry);
+  return acceptance === undefined ? NOTHING : roundValue(acceptance.round, acceptance.decree);
+}
