@@ -1,0 +1,178 @@
+import { isNoOp } from '../core/decree.js';
+import { entry as toEntry, type Entry } from '../core/ids.js';
+import { MessageType, type LogResponse, type Message } from '../core/message.js';
+import type { StoredEntry } from '../core/record.js';
+import { AppStream, type AppSource } from './app-stream.js';
+
+/** Entries read ahead for one reader of the log: few, as every reader may keep that many for as long as it likes. */
+export const READ_AHEAD_ENTRIES = 64;
+
+/** Bytes of values read ahead for one reader: two of the largest values. */
+export const READ_AHEAD_BYTES = 128 * 1024;
+
+/** Where a stream goes: a client's connection, or a simulator's. */
+export interface StreamSink {
+  send(message: Message): void;
+  /** Whether the buffer towards the reader has room. While it has none, nothing more is sent. */
+  readonly writable: boolean;
+  /** Calls back once, when there is room again; never if the reader is gone before. */
+  onDrain(listener: () => void): void;
+}
+
+/**
+ * What a reader of the log gets (spec.md, "Applications" and "Learning and catch-up").
+ * `app`: what the application is to execute, and answer. `follower`: the same, with every `noset` true, as no answer
+ * is wanted. `raw`: every chosen entry, no-ops and duplicates too, with requests as chosen.
+ */
+export type StreamMode = 'app' | 'follower' | 'raw';
+
+export interface LogStreamOptions {
+  readonly source: AppSource;
+  readonly sink: StreamSink;
+  /** The first entry wanted. One that isn't chosen yet is waited for. */
+  readonly first: Entry;
+  /** With an AppStream, its window holds the stream back; it must not be offered entries by anybody else. */
+  readonly mode: { readonly kind: 'app'; readonly stream: AppStream } | { readonly kind: 'follower' | 'raw' };
+  /** The log can't be read; the stream has stopped. Called at most once. */
+  readonly onFailed: (reason: string) => void;
+}
+
+/**
+ * Pumps chosen entries from the log to one reader, with back-pressure: at most one batch is read ahead, and nothing
+ * is sent while the reader's buffer is full. A reader that doesn't read costs that batch and nothing else.
+ */
+export class LogStream {
+  readonly #options: LogStreamOptions;
+  #next: Entry;
+  /** What has been read and not been sent; consecutive, from `#next` on. */
+  #batch: readonly StoredEntry[] = [];
+  #batchIndex = 0;
+  #reading = false;
+  #awaitingRoom = false;
+  #stopped = false;
+
+  constructor(options: LogStreamOptions) {
+    this.#options = options;
+    this.#next = options.first;
+    this.#pump();
+  }
+
+  get mode(): StreamMode {
+    return this.#options.mode.kind;
+  }
+
+  /** The first entry that the reader has not been sent, or that was skipped for it. */
+  get next(): Entry {
+    return this.#next;
+  }
+
+  /** Whether the reader holds the stream up by not reading. */
+  get stuck(): boolean {
+    return !this.#stopped && this.#awaitingRoom;
+  }
+
+  /** To be called when `committed` has grown, and when the application has answered. */
+  wake(): void {
+    this.#pump();
+  }
+
+  /** Nothing is sent after this. */
+  stop(): void {
+    this.#stopped = true;
+    this.#batch = [];
+  }
+
+  #pump(): void {
+    const { sink } = this.#options;
+    while (!this.#stopped && !this.#isHeldBack()) {
+      if (!sink.writable) {
+        this.#awaitRoom();
+        return;
+      }
+      const stored = this.#batch[this.#batchIndex];
+      if (stored === undefined) {
+        this.#readOn();
+        return;
+      }
+      this.#batchIndex++;
+      this.#next = toEntry(stored.entry + 1);
+      const message = this.#select(stored);
+      if (message !== undefined) sink.send(message);
+    }
+  }
+
+  #awaitRoom(): void {
+    if (this.#awaitingRoom) return;
+    this.#awaitingRoom = true;
+    this.#options.sink.onDrain(() => {
+      this.#awaitingRoom = false;
+      this.#pump();
+    });
+  }
+
+  #isHeldBack(): boolean {
+    const { mode } = this.#options;
+    return mode.kind === 'app' && mode.stream.full;
+  }
+
+  #select(stored: StoredEntry): LogResponse | undefined {
+    const { mode, source } = this.#options;
+    const { entry, decree } = stored;
+    const { id, no, noset, value } = decree;
+    switch (mode.kind) {
+      case 'app':
+        return mode.stream.offer(stored);
+      case 'follower':
+        if (isSkipped(stored, source)) return undefined;
+        return { type: MessageType.LogResponse, request: { id, no, noset: true }, entry, value };
+      case 'raw':
+        return { type: MessageType.LogResponse, request: { id, no, noset }, entry, value };
+    }
+  }
+
+  #readOn(): void {
+    const { source } = this.#options;
+    const first = this.#next;
+    const known = source.committed() - first;
+    if (this.#reading || known <= 0) return;
+    this.#reading = true;
+    // The journal also holds what is only accepted, which nobody may see.
+    const entries = Math.min(known, READ_AHEAD_ENTRIES);
+    source.read(first, { entries, bytes: READ_AHEAD_BYTES }).then(
+      (batch) => this.#onRead(batch.slice(0, entries)),
+      (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  #onRead(batch: readonly StoredEntry[]): void {
+    if (this.#stopped) return;
+    if (batch.length === 0) {
+      this.#fail(`the journal gave no entry ${this.#next}`);
+      return;
+    }
+    for (const [i, stored] of batch.entries()) {
+      if (stored.entry === this.#next + i) continue;
+      this.#fail(`the journal gave entry ${stored.entry} in the place of ${this.#next + i}`);
+      return;
+    }
+    this.#batch = batch;
+    this.#batchIndex = 0;
+    // The next batch is read in another turn of the loop, so that a reader far behind leaves turns to everybody else.
+    setImmediate(() => {
+      this.#reading = false;
+      this.#pump();
+    });
+    this.#pump();
+  }
+
+  #fail(reason: string): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#options.onFailed(reason);
+  }
+}
+
+/** No-ops and skipped duplicates reach no application (spec.md, "Applications"). */
+function isSkipped({ entry, decree }: StoredEntry, source: AppSource): boolean {
+  return isNoOp(decree) || !source.isExecuted(entry, decree);
+}
