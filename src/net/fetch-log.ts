@@ -1,0 +1,176 @@
+import { connect, type Socket } from 'node:net';
+
+import { formatAddress, sameAddress, type Address } from '../core/address.js';
+import { NO_REQUEST, type Decree } from '../core/decree.js';
+import { entry, type Entry } from '../core/ids.js';
+import { MESSAGE_NAMES, MessageType, type LogResponse, type Message } from '../core/message.js';
+import { decodeMessage, encodeMessage } from '../wire/codec.js';
+import { createLineReader, type Framed } from '../wire/framing.js';
+import { afterPolling } from './after-polling.js';
+import { errorCode } from './listen-error.js';
+import { printable } from './logging.js';
+
+/** A peer in the same network answers within milliseconds; one that doesn't is down, and another is asked. */
+const CONNECT_TIMEOUT_MS = 1_000;
+
+/** A peer that has an entry sends it at once; one that is silent for this long has no more, or hangs. */
+const IDLE_TIMEOUT_MS = 2_000;
+
+/** The largest entry under the worst escaping fits four times. */
+const MAX_LINE_BYTES = 256 * 1024;
+
+export interface FetchOptions {
+  /** Stands as sender in the request, and is the address connected from: a peer keeps places for its peers. */
+  readonly self: Address;
+  readonly peer: Address;
+  /** The first entry wanted. */
+  readonly first: Entry;
+  /** Called for each chosen entry, in order and without gaps from `first`. */
+  onEntry(entry: Entry, decree: Decree): void;
+  /** The stream is over, for this reason; called once, unless it was cancelled. */
+  onEnded(reason: string): void;
+  readonly connect_timeout_ms?: number;
+  readonly idle_timeout_ms?: number;
+}
+
+/** A stream of the log that is under way. */
+export interface LogFetch {
+  /** Ends the stream; nothing is called back after this. */
+  cancel(): void;
+  /** No entries until `resume`; the peer is slowed down by TCP. */
+  pause(): void;
+  resume(): void;
+}
+
+/**
+ * Streams the raw log of a peer from `first` on (spec.md, "Learning and catch-up"): every chosen entry, no-ops
+ * included. The stream goes on with what is chosen later until it is cancelled or the peer falls silent.
+ */
+export function fetchLog(options: FetchOptions): LogFetch {
+  return new Fetch(options);
+}
+
+class Fetch implements LogFetch {
+  readonly #options: FetchOptions;
+  readonly #socket: Socket;
+  readonly #reader: ReturnType<typeof createLineReader>;
+  #next: Entry;
+  #over = false;
+  #connected = false;
+  #paused = false;
+  #timer: NodeJS.Timeout | undefined;
+  /** Counts signs of life, so that a time-out can tell whether one came while it was being judged. */
+  #signs = 0;
+
+  constructor(options: FetchOptions) {
+    this.#options = options;
+    this.#next = options.first;
+    this.#reader = createLineReader({ max_line_bytes: MAX_LINE_BYTES });
+    const { peer, self } = options;
+    this.#socket = connect({
+      host: peer.address,
+      port: Number(peer.port),
+      localAddress: self.address,
+      noDelay: true,
+    });
+    this.#listen();
+    this.#wait(options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS, 'no connection');
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#socket.unpipe(this.#reader);
+    this.#reader.destroy();
+    this.#socket.destroy();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#reader.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#over) return;
+    this.#sign();
+    this.#reader.resume();
+  }
+
+  #listen(): void {
+    this.#socket.on('error', (error) => this.#end(`the connection failed (${errorCode(error)})`));
+    // After an orderly end the reader may still hold entries; its own end comes when they are handled.
+    this.#socket.once('close', () => {
+      if (!this.#socket.readableEnded) this.#end('the connection was lost');
+    });
+    this.#socket.once('connect', () => {
+      this.#connected = true;
+      const hello: Message = {
+        type: MessageType.ClientApp,
+        request: { ...NO_REQUEST, noset: true },
+        entry: this.#options.first,
+      };
+      this.#socket.write(`${encodeMessage(hello, this.#options.self)}\n`);
+      this.#sign();
+    });
+    this.#reader.on('data', (framed: Framed) => this.#receive(framed));
+    this.#reader.once('end', () => this.#end('the peer ended the stream'));
+    this.#reader.on('error', (error) => this.#end(`the stream can't be read (${error.message})`));
+    this.#socket.pipe(this.#reader);
+  }
+
+  #receive(framed: Framed): void {
+    if (this.#over) return;
+    this.#sign();
+    const decoded = framed.ok ? decodeMessage(framed.text) : framed;
+    if (!decoded.ok) {
+      this.#end(`the peer sent what can't be read (${decoded.code}: ${decoded.text})`);
+      return;
+    }
+    const { peer } = this.#options;
+    if (decoded.from !== undefined && !sameAddress(decoded.from, peer))
+      this.#end(`${formatAddress(decoded.from)} answers where ${formatAddress(peer)} should`);
+    else this.#handle(decoded.message);
+  }
+
+  #handle(message: Message): void {
+    if (message.type === MessageType.LogResponse) this.#take(message);
+    else if (message.type === MessageType.Error) this.#end(`the peer refused (${message.error})`);
+    else if (message.type !== MessageType.Empty)
+      this.#end(`the peer sent ${MESSAGE_NAMES[message.type] ?? 'a message'} where LogResponse was due`);
+  }
+
+  #take(message: LogResponse): void {
+    if (message.entry !== this.#next) {
+      this.#end(`the peer sent entry ${message.entry} where ${this.#next} was due`);
+      return;
+    }
+    this.#next = entry(this.#next + 1);
+    const { id, no, noset } = message.request;
+    this.#options.onEntry(message.entry, { id, no, noset, value: message.value });
+  }
+
+  #sign(): void {
+    this.#signs++;
+    this.#wait(this.#options.idle_timeout_ms ?? IDLE_TIMEOUT_MS, 'nothing came');
+  }
+
+  /** Ends the stream unless there is a sign of life within `timeout_ms`. A paused stream is not silent. */
+  #wait(timeout_ms: number, what: string): void {
+    clearTimeout(this.#timer);
+    const signs = this.#signs;
+    this.#timer = setTimeout(() => {
+      afterPolling(() => {
+        const excused = this.#connected && this.#paused;
+        if (this.#signs === signs && !excused) this.#end(`${what} for ${timeout_ms} ms`);
+      });
+    }, timeout_ms);
+  }
+
+  #end(reason: string): void {
+    if (this.#over) return;
+    this.cancel();
+    this.#options.onEnded(printable(reason));
+  }
+}
