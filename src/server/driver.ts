@@ -1,0 +1,215 @@
+import { step } from '../core/agent.js';
+import type { Effect } from '../core/effect.js';
+import type { Event } from '../core/event.js';
+import type { AgentIndex, ConnectionId, Entry, Position } from '../core/ids.js';
+import type { AgentState } from '../core/state.js';
+import type { Journal } from '../journal/journal.js';
+import type { ClientConnection } from '../net/client-connection.js';
+import { fetchLog, type LogFetch } from '../net/fetch-log.js';
+import type { AgentSocket } from '../net/agent-socket.js';
+import type { Log } from '../net/logging.js';
+import { Gate } from './gate.js';
+import { Timers } from './timers.js';
+import { traceEffect, traceEvent } from './trace.js';
+
+/** Records that may wait for the disk before a stream of the log is held up: a few groups' worth. */
+const MAX_UNFLUSHED_RECORDS = 8192;
+
+/** What the driver tells the agent around it; the core knows nothing of any of it. */
+export interface DriverCallbacks {
+  onReign(): void;
+  onAbdicate(reason: string): void;
+  onFollow(leader: AgentIndex | undefined): void;
+  onCommitted(committed: Entry): void;
+  /** The program or the disk is at fault: nothing may leave any more. */
+  onFatal(error: Error): void;
+  /** Input was ignored or refused; for counting. */
+  onNote(code: string): void;
+}
+
+export interface DriverOptions {
+  readonly state: AgentState;
+  readonly journal: Journal;
+  readonly socket: AgentSocket;
+  readonly callbacks: DriverCallbacks;
+  readonly log: Log;
+  readonly log_debug: boolean;
+}
+
+/**
+ * The only executor of effects (docs/architecture.md). Events are handled one after the other, each to its end;
+ * whatever a handler brings about meanwhile waits its turn.
+ */
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #gate: Gate;
+  readonly #timers: Timers;
+  readonly #connections = new Map<ConnectionId, ClientConnection>();
+  readonly #events: Event[] = [];
+  #running = false;
+  #stopped = false;
+  #fetch: LogFetch | undefined;
+  #fetch_paused = false;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#gate = new Gate((effect) => options.socket.send(effect.to, effect.message, effect.alone));
+    this.#timers = new Timers({
+      onTimer: (timer) => this.dispatch({ type: 'timer', timer }),
+      drain: () => options.socket.drain(),
+      now_ms: () => performance.now(),
+    });
+  }
+
+  /** Messages that wait for the disk. */
+  get held(): number {
+    return this.#gate.waiting;
+  }
+
+  /** Hands an event to the core and carries out what it wants. */
+  dispatch(event: Event): void {
+    if (this.#stopped) return;
+    this.#events.push(event);
+    if (this.#running) return;
+    this.#running = true;
+    const { state, log, log_debug } = this.#options;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        if (log_debug) traceEvent(log, next);
+        for (const effect of step(state, next)) this.#execute(effect);
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** A client said something: from now on replies reach it. */
+  dispatchClient(connection: ClientConnection, event: Event & { type: 'client' }): void {
+    this.#connections.set(connection.id, connection);
+    this.dispatch(event);
+  }
+
+  clientEnded(connection: ClientConnection): void {
+    this.#connections.set(connection.id, connection);
+    this.dispatch({ type: 'client-ended', connection: connection.id });
+  }
+
+  clientClosed(connection: ClientConnection): void {
+    if (this.#connections.delete(connection.id)) {
+      this.dispatch({ type: 'client-closed', connection: connection.id });
+    }
+  }
+
+  /** The journal has made everything up to `position` durable: first the messages that waited for it, then the votes. */
+  durable(position: Position): void {
+    if (this.#stopped) return;
+    this.#gate.open(position);
+    if (this.#fetch_paused) {
+      this.#fetch_paused = false;
+      this.#fetch?.resume();
+    }
+    this.dispatch({ type: 'durable', position });
+  }
+
+  /** Tells clients whose requests are still open that no answer will come from here. */
+  sayGoodbye(): void {
+    for (const [id, connection] of this.#connections) {
+      const known = this.#options.state.clients.connections.get(id);
+      if (known === undefined || known.outstanding + known.waiting.length === 0) continue;
+      connection.refuse('stopping', 'this node is stopping; ask another one again with the same id and no');
+    }
+  }
+
+  /** Nothing is handled or sent any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timers.stop();
+    this.#fetch?.cancel();
+    this.#events.length = 0;
+  }
+
+  #fail(error: unknown): void {
+    this.stop();
+    this.#options.callbacks.onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #execute(effect: Effect): void {
+    const { callbacks, journal, log, log_debug } = this.#options;
+    if (log_debug) traceEffect(log, effect);
+    switch (effect.type) {
+      case 'persist':
+        journal.append(effect.record);
+        return;
+      case 'send':
+        return this.#gate.pass(effect);
+      case 'reply':
+        this.#connections.get(effect.connection)?.send(effect.message);
+        return;
+      case 'close':
+        return this.#connections.get(effect.connection)?.close();
+      case 'set-timer':
+        return this.#timers.set(effect.timer, effect.min_ms, effect.max_ms);
+      case 'clear-timer':
+        return this.#timers.clear(effect.timer);
+      case 'load':
+        return this.#load(effect.entry, effect.retry);
+      case 'fetch':
+        return this.#startFetch(effect.peer, effect.first);
+      case 'cancel-fetch':
+        this.#fetch?.cancel();
+        this.#fetch = undefined;
+        return;
+      case 'committed':
+        return callbacks.onCommitted(effect.committed);
+      case 'reign':
+        return callbacks.onReign();
+      case 'abdicate':
+        return callbacks.onAbdicate(effect.reason);
+      case 'follow':
+        return callbacks.onFollow(effect.leader);
+      case 'note':
+        if (effect.level !== 'info') callbacks.onNote(effect.code);
+        return log(effect.level, effect.code, effect.text, effect.details);
+    }
+  }
+
+  /** Reads an old entry back and has its event handled again, as if it had arrived a little later. */
+  #load(entry: Entry, retry: Event): void {
+    this.#options.journal.read(entry).then(
+      (stored) => this.dispatch({ type: 'loaded', stored, retry }),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #startFetch(peer: AgentIndex, first: Entry): void {
+    this.#fetch?.cancel();
+    const { agents, self } = this.#options.state.config;
+    const from = agents[self];
+    const to = agents[peer];
+    if (from === undefined || to === undefined) return;
+    this.#fetch_paused = false;
+    this.#fetch = fetchLog({
+      self: from,
+      peer: to,
+      first,
+      onEntry: (entry, decree) => {
+        this.dispatch({ type: 'fetched', peer, entry, decree });
+        this.#holdFetch();
+      },
+      onEnded: (reason) => {
+        this.#fetch = undefined;
+        this.dispatch({ type: 'fetch-ended', peer, reason });
+      },
+    });
+  }
+
+  /** A stream faster than the disk is held up, so that what waits to be flushed stays bounded. */
+  #holdFetch(): void {
+    const { journal } = this.#options;
+    if (this.#fetch_paused || journal.appended - journal.durable < MAX_UNFLUSHED_RECORDS) return;
+    this.#fetch_paused = true;
+    this.#fetch?.pause();
+  }
+}
