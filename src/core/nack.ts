@@ -1,9 +1,10 @@
 import { acceptedRoundValue } from './acceptor.js';
 import { NO_REQUEST } from './decree.js';
 import { liveLeader } from './election.js';
-import { entry as entryOf, type AgentIndex } from './ids.js';
+import { entry as entryOf, NO_ROUND, round, type AgentIndex } from './ids.js';
 import { MessageType, type AcceptRequest, type Heartbeat, type Prepare } from './message.js';
 import type { Outbox } from './outbox.js';
+import { higher } from './round.js';
 import type { AgentState } from './state.js';
 
 /** Refuses a message, saying what is promised here, what is accepted at its entry, and who leads (spec.md, "Acceptors"). */
@@ -24,12 +25,13 @@ export function sendNack(
     entry,
     round: refused.round,
     roundvalue: isBeat ? acceptedNowhere() : acceptedRoundValue(agent, entry),
-    promised: agent.acceptor.promised.round,
+    // 0 means nothing, and is what an agent says that has promised nothing yet.
+    promised: higher(agent.acceptor.promised.round, round(0)),
     leaderaddress: address?.address ?? '',
     leaderport: address?.port ?? '',
   });
 }
 
 function acceptedNowhere() {
-  return { round: -1 as Heartbeat['round'], value: '', request: NO_REQUEST };
+  return { round: NO_ROUND, value: '', request: NO_REQUEST };
 }
