@@ -1,0 +1,74 @@
+import { isUtf8 } from 'node:buffer';
+import { MAX_DATAGRAM_BYTES } from '../core/limits.js';
+
+/** Datagrams hold one or more messages, separated by newlines (spec.md, "Encoding"). */
+
+export type Split =
+  { readonly ok: true; readonly texts: string[] } | { readonly ok: false; readonly reason: string };
+
+/** The texts in a datagram, in order; blank lines don't count. Refused: what isn't UTF-8, or has no text at all. */
+export function splitDatagram(bytes: Uint8Array): Split {
+  if (!isUtf8(bytes)) return { ok: false, reason: 'not valid UTF-8' };
+  // toString keeps a byte order mark, which TextDecoder would take away: such a text is refused, not repaired.
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  const texts = text.split('\n').filter((line) => line.trim() !== '');
+  return texts.length === 0 ? { ok: false, reason: 'empty' } : { ok: true, texts };
+}
+
+/**
+ * How full a datagram is made when messages are joined. Over Ethernet it travels in ten fragments, and a lost fragment
+ * loses the whole; still it holds some fifty messages of usual size for one system call. With its headers it stays
+ * below 16 KiB, the size in which Linux allocates and accounts it, so that a default receive buffer holds a dozen.
+ */
+export const COALESCED_BYTES = 14_000;
+
+/**
+ * Joins encoded messages into datagrams. Pure: it gives datagrams back and knows no socket. A message above the target
+ * travels alone. One above MAX_DATAGRAM_BYTES does too, and the socket refuses it (EMSGSIZE); `fitsAlone` tells before.
+ */
+export class DatagramPacker {
+  readonly #target_bytes: number;
+  #texts: string[] = [];
+  #size_bytes = 0;
+
+  constructor(target_bytes: number = COALESCED_BYTES) {
+    if (!(target_bytes >= 1 && target_bytes <= MAX_DATAGRAM_BYTES)) {
+      throw new RangeError(`a datagram holds 1 to ${MAX_DATAGRAM_BYTES} bytes, not ${target_bytes}`);
+    }
+    this.#target_bytes = target_bytes;
+  }
+
+  /** Messages that wait for `flush`. */
+  get waiting(): number {
+    return this.#texts.length;
+  }
+
+  /** Puts a message in, and gives back the datagram that it no longer fitted into, if there was one. */
+  add(text: string): Buffer | undefined {
+    const size_bytes = Buffer.byteLength(text, 'utf8');
+    const joined_bytes = this.#texts.length === 0 ? size_bytes : this.#size_bytes + 1 + size_bytes;
+    if (this.#texts.length === 0 || joined_bytes <= this.#target_bytes) {
+      this.#texts.push(text);
+      this.#size_bytes = joined_bytes;
+      return undefined;
+    }
+    const full = this.flush();
+    this.#texts = [text];
+    this.#size_bytes = size_bytes;
+    return full;
+  }
+
+  /** The datagram under way, if any message waits. */
+  flush(): Buffer | undefined {
+    if (this.#texts.length === 0) return undefined;
+    const datagram = Buffer.from(this.#texts.join('\n'), 'utf8');
+    this.#texts = [];
+    this.#size_bytes = 0;
+    return datagram;
+  }
+}
+
+/** Whether a message can travel over UDP at all. */
+export function fitsAlone(text: string): boolean {
+  return Buffer.byteLength(text, 'utf8') <= MAX_DATAGRAM_BYTES;
+}
