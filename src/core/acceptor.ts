@@ -2,7 +2,13 @@ import { NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { chosenDecree, isKnownChosen, markIfNoticed } from './learner.js';
-import { ACCEPT_WINDOW_ENTRIES, MAX_PROMISE_BYTES, MESSAGE_OVERHEAD_BYTES, valueCost } from './limits.js';
+import {
+  ACCEPT_WINDOW_ENTRIES,
+  fitsDatagram,
+  MAX_PROMISE_BYTES,
+  MESSAGE_OVERHEAD_BYTES,
+  valueCost,
+} from './limits.js';
 import { MessageType, type AcceptRequest, type Prepare, type RoundValue } from './message.js';
 import type { Outbox } from './outbox.js';
 import { justBelow, NOTHING_PROMISED, standing, type Promised } from './round.js';
@@ -120,6 +126,12 @@ export function onAcceptRequest(
   if (stands === 'below' || stands === 'taken') return 'promised-away';
   if (m.entry >= Math.max(learner.committed, m.committed) + ACCEPT_WINDOW_ENTRIES) {
     out.ignore('beyond-window', 'an AcceptRequest lies too far ahead of what is known chosen', {
+      entry: m.entry,
+    });
+    return undefined;
+  }
+  if (!fitsDatagram(m.value)) {
+    out.ignore('value-too-large', 'an AcceptRequest carries a value that could not be reported', {
       entry: m.entry,
     });
     return undefined;

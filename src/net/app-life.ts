@@ -206,20 +206,16 @@ export class AppLife {
         this.#readers.closed(connection.id);
         callbacks.onClientClosed(connection);
       },
-      onRefused: (code) => this.#onRefused(code),
+      onRefused: (code, connection) => this.#onRefused(code, connection),
       // Who connects here may be silent for as long as there is nothing to execute.
       isBusy: () => true,
     };
   }
 
-  #onRefused(code: ClientRefusal): void {
+  #onRefused(code: ClientRefusal, connection: ClientConnection | undefined): void {
     const text = `the application sent what can't be taken (${code}); it was told what and why`;
     this.#options.callbacks.onTrouble({ kind: 'refused', text });
-    const app = this.#readers.app;
-    // With other connections beside the application's it isn't known whose line it was.
-    if (code === 'line-too-long' && app !== undefined && this.#listener?.connections === 1) {
-      this.#readers.lineTooLong(app.id);
-    }
+    if (code === 'line-too-long' && connection !== undefined) this.#readers.lineTooLong(connection.id);
   }
 
   #onAttached(first: Entry): void {

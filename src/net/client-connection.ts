@@ -67,7 +67,7 @@ export interface ConnectionHandlers {
   /** The connection is gone; called once for each that was admitted. */
   onClosed(connection: ClientConnection): void;
   /** Input was refused, or the connection cut; for counting. */
-  onRefused(code: ClientRefusal): void;
+  onRefused(code: ClientRefusal, connection?: ClientConnection): void;
   /** Whether answers are outstanding or a stream is running, so that silence is no reason to close. */
   isBusy?(connection: ClientConnection): boolean;
 }
@@ -179,7 +179,7 @@ export class ClientConnection {
     if (this.#state !== 'open') return;
     this.#context.log('debug', `client-${code}`, `refused input of ${this.remote}: ${text}`);
     this.send({ type: MessageType.Error, error: errorText(code, text), request, entry: entry(0) });
-    this.#context.handlers.onRefused(code);
+    this.#context.handlers.onRefused(code, this);
   }
 
   /** Calls back once, when the waiting output has shrunk; never if the connection closes before. */
@@ -340,7 +340,7 @@ export class ClientConnection {
     this.#context.log('warn', 'slow-reader', text, { remote: this.remote, buffered_bytes });
     this.#state = 'closing';
     this.#socket.destroy();
-    this.#context.handlers.onRefused('slow-reader');
+    this.#context.handlers.onRefused('slow-reader', this);
   }
 
   #watchIdle(delay_ms: number): void {

@@ -302,7 +302,7 @@ class Listener implements ClientListener {
         onGone();
         this.#leave(connection);
       },
-      onRefused: (code) => options.onRefused(code),
+      onRefused: (code, connection) => options.onRefused(code, connection),
       isBusy: (connection) => options.isBusy?.(connection) === true,
     };
     return new ClientConnection(socket, {

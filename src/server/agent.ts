@@ -232,7 +232,10 @@ export class Agent extends EventEmitter<AgentEvents> {
         this.#application?.closed(connection);
         this.#driver?.clientClosed(connection);
       },
-      onRefused: (code) => this.#refused.count(code),
+      onRefused: (code, connection) => {
+        this.#refused.count(code);
+        if (code === 'line-too-long' && connection !== undefined) this.#application?.lineTooLong(connection);
+      },
       isBusy: (connection) => this.#isBusy(connection),
       log: this.#log,
     });

@@ -100,6 +100,11 @@ export class Application {
     this.#readers?.ended(connection.id);
   }
 
+  /** A line could not be read: if the application sent it, it was an answer. */
+  lineTooLong(connection: ClientConnection): void {
+    this.#readers?.lineTooLong(connection.id);
+  }
+
   closed(connection: ClientConnection): void {
     this.#readers?.closed(connection.id);
   }
