@@ -1,0 +1,140 @@
+import { NO_ROUND, type Entry } from '../core/ids.js';
+import { entry as entryOf } from '../core/ids.js';
+import type { JournalRecord, StoredEntry } from '../core/record.js';
+import type { EntryIndex, Location } from './entry-index.js';
+import { parseRecord, textOfLine, type Members } from './format.js';
+import { corruption, JournalError } from './journal-error.js';
+import { segmentPath } from './segment.js';
+import { unreadable, type Storage } from './storage.js';
+
+/** How much of the log one answer may hold. */
+export interface ReadLimit {
+  readonly entries: number;
+  /** Of record lines; the first entry is given whatever its size. */
+  readonly bytes: number;
+}
+
+/** An entry whose group isn't durable yet, and so isn't in the index. */
+export interface UnflushedEntry {
+  readonly stored: StoredEntry;
+  /** Of its line. */
+  readonly bytes: number;
+}
+
+/** Records of neighbouring entries are fetched by one read of at most this many bytes. */
+const READ_AHEAD_BYTES = 256 * 1024;
+
+/** What the journal gives back for a record that holds an entry; undefined for one that doesn't. */
+export function storedEntry(record: JournalRecord): StoredEntry | undefined {
+  switch (record.verdict) {
+    case 'accepted':
+      return { entry: record.entry, round: record.round, decree: record.decree };
+    case 'learnt':
+      return { entry: record.entry, round: NO_ROUND, decree: record.decree };
+    case 'used':
+    case 'promised':
+    case 'committed':
+      return undefined;
+  }
+}
+
+interface Placed extends Location {
+  readonly entry: Entry;
+}
+
+/** Reads entries back, wherever they are: in memory on their way to the disk, or in any segment. */
+export class EntryReader {
+  constructor(
+    private readonly storage: Storage,
+    private readonly directory: string,
+    private readonly members: Members,
+    private readonly index: EntryIndex,
+    private readonly unflushed: ReadonlyMap<Entry, UnflushedEntry>,
+  ) {}
+
+  /** Consecutive entries from `first` on, up to the first that isn't held. */
+  async readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]> {
+    const found: StoredEntry[] = [];
+    let bytes = 0;
+    while (found.length < limit.entries && (found.length === 0 || bytes < limit.bytes)) {
+      const next = entryOf(first + found.length);
+      const room = found.length === 0 ? Infinity : limit.bytes - bytes;
+      const pending = this.unflushed.get(next);
+      if (pending) {
+        if (pending.bytes > room) break;
+        found.push(pending.stored);
+        bytes += pending.bytes;
+        continue;
+      }
+      const run = this.runFrom(next, limit.entries - found.length, limit.bytes - bytes, room);
+      if (run.length === 0) break;
+      found.push(...(await this.readRun(run)));
+      bytes += run.reduce((sum, place) => sum + place.bytes, 0);
+    }
+    return found;
+  }
+
+  /**
+   * The places of consecutive entries that stand near to each other in one segment, in their order. `room` bounds
+   * the first one, `bytes` all of them.
+   */
+  private runFrom(first: Entry, entries: number, bytes: number, room: number): Placed[] {
+    const run: Placed[] = [];
+    let total = 0;
+    for (let entry = first; run.length < entries; entry = entryOf(entry + 1)) {
+      const place = this.unflushed.has(entry) ? undefined : this.index.get(entry);
+      if (!place) break;
+      total += place.bytes;
+      const [start] = run;
+      const last = run[run.length - 1];
+      if (!start || !last) {
+        if (place.bytes > room) break;
+      } else if (
+        total > bytes ||
+        place.segment !== start.segment ||
+        place.offset < last.offset ||
+        place.offset + place.bytes - start.offset > READ_AHEAD_BYTES
+      ) {
+        break;
+      }
+      run.push({ ...place, entry });
+    }
+    return run;
+  }
+
+  private async readRun(run: readonly Placed[]): Promise<StoredEntry[]> {
+    const [start] = run;
+    const last = run[run.length - 1];
+    if (!start || !last) return [];
+    const path = segmentPath(this.directory, start.segment);
+    const bytes = Buffer.allocUnsafe(last.offset + last.bytes - start.offset);
+    const count = await this.fill(path, bytes, start.offset);
+    return run.map((place) => {
+      const at = place.offset - start.offset;
+      return this.parse(path, place, bytes.subarray(0, count).subarray(at, at + place.bytes));
+    });
+  }
+
+  private async fill(path: string, bytes: Buffer, offset: number): Promise<number> {
+    try {
+      const file = await this.storage.open(path, 'read');
+      try {
+        return await file.read(bytes, offset);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw error instanceof JournalError ? error : unreadable(path, error);
+    }
+  }
+
+  private parse(path: string, place: Placed, bytes: Buffer): StoredEntry {
+    const text = textOfLine(bytes);
+    if (text === undefined) throw corruption(path, place.offset, 'a record that was whole is damaged now');
+    const parsed = parseRecord(text, this.members);
+    if (!parsed.ok) throw corruption(path, place.offset, parsed.reason);
+    const stored = storedEntry(parsed.record);
+    if (stored?.entry === place.entry) return stored;
+    throw corruption(path, place.offset, `another record stands where entry ${place.entry} was`);
+  }
+}

@@ -1,0 +1,356 @@
+import { crc32 } from 'node:zlib';
+import { formatAddress, indexOfAddress, type Address } from '../core/address.js';
+import { NO_REQUEST, type Request } from '../core/decree.js';
+import { entry, type AgentIndex } from '../core/ids.js';
+import { MessageType } from '../core/message.js';
+import type { JournalRecord } from '../core/record.js';
+import { decodeMessage, encodeMessage } from '../wire/codec.js';
+
+/**
+ * The text of the journal, as functions of strings and bytes (spec.md, "Durability"). A segment is
+ *
+ *     <crc> paxosd-journal 1 segment <number> group <first sequence> of <host:port> journal <id>
+ *     <crc> group <sequence> <bytes> <records>
+ *     <crc> <verdict> <message>
+ *     …
+ *
+ * and zeros to its end. A checksum is the CRC-32 of the rest of its line, as eight hexadecimal digits.
+ */
+export const FORMAT_VERSION = 1;
+
+/** The agents of the cluster, and which of them writes this journal: what turns indices into addresses and back. */
+export interface Members {
+  readonly agents: readonly Address[];
+  readonly self: AgentIndex;
+}
+
+/** Whose journal a segment belongs to. */
+export interface Stamp {
+  readonly node: Address;
+  /** Drawn once, when the journal was initialised. */
+  readonly journal: string;
+}
+
+/** Eight digits and a space in front of every line's text, a newline behind it. */
+export const LINE_OVERHEAD_BYTES = 10;
+const CHECKSUM_BYTES = 9;
+const NEWLINE = 0x0a;
+
+/** Digits of a sequence number: enough for 30,000 years of 1,000 groups a second. */
+const SEQUENCE_DIGITS = 15;
+const BYTES_DIGITS = 8;
+const RECORDS_DIGITS = 6;
+
+/** A group's header is of fixed width, so that a group that lost its tail keeps its records where they are. */
+export const GROUP_HEADER_BYTES =
+  LINE_OVERHEAD_BYTES + 'group '.length + SEQUENCE_DIGITS + 1 + BYTES_DIGITS + 1 + RECORDS_DIGITS;
+
+/** The longest segment header: well below a sector, so that it is written whole or not at all. */
+export const MAX_SEGMENT_HEADER_BYTES = 256;
+
+/** What a disk writes as one: it is there as a whole after a crash, or not at all. */
+export const SECTOR_BYTES = 512;
+
+/** Records of one group, in bytes: bounds the memory of recovery and the time that one write takes. */
+export const MAX_GROUP_BYTES = 1024 * 1024;
+
+/** One record's line in bytes: far above the largest message that the wire admits. */
+export const MAX_RECORD_BYTES = 512 * 1024;
+
+function checksum(data: string | Uint8Array): string {
+  return crc32(data).toString(16).padStart(8, '0');
+}
+
+function digits(n: number, width: number): string {
+  return String(n).padStart(width, '0');
+}
+
+/** A whole line, with checksum and newline. Its text is ASCII. */
+function line(text: string): Buffer {
+  return Buffer.from(`${checksum(text)} ${text}\n`, 'latin1');
+}
+
+/** The text of a line, if `bytes` is one line with a right checksum. */
+export function textOfLine(bytes: Buffer): string | undefined {
+  if (bytes.length < LINE_OVERHEAD_BYTES || bytes[bytes.length - 1] !== NEWLINE) return undefined;
+  const text = bytes.subarray(CHECKSUM_BYTES, -1);
+  return bytes.toString('latin1', 0, CHECKSUM_BYTES) === `${checksum(text)} `
+    ? text.toString('utf8')
+    : undefined;
+}
+
+/** The header line of segment `number`, whose first group will be `first`. */
+export function segmentHeader(stamp: Stamp, number: number, first: number): Buffer {
+  const place = `segment ${digits(number, 10)} group ${digits(first, SEQUENCE_DIGITS)}`;
+  const owner = `of ${formatAddress(stamp.node)} journal ${stamp.journal}`;
+  return line(`paxosd-journal ${FORMAT_VERSION} ${place} ${owner}`);
+}
+
+const SEGMENT_HEADER = /^paxosd-journal (\d+) segment (\d+) group (\d+) of (\S+) journal (\S+)$/;
+
+/** How the beginning of a segment differs from the header that was expected. */
+export type HeaderDifference =
+  /** It is no whole header at all, so that it may have been torn. */
+  | { readonly kind: 'damaged' }
+  /** It is a header of this journal, and groups before its first one are missing. */
+  | { readonly kind: 'groups-missing'; readonly first: number }
+  | { readonly kind: 'foreign'; readonly reason: string };
+
+export function differenceOfHeader(
+  bytes: Buffer,
+  stamp: Stamp,
+  number: number,
+  first: number,
+): HeaderDifference {
+  const end = bytes.indexOf(NEWLINE);
+  const text = end < 0 ? undefined : textOfLine(bytes.subarray(0, end + 1));
+  if (text === undefined) return { kind: 'damaged' };
+  const parts = SEGMENT_HEADER.exec(text);
+  const reason = parts ? reasonOfDifference(parts, stamp, number) : 'it begins with no segment header';
+  if (reason !== undefined) return { kind: 'foreign', reason };
+  const found = Number(parts?.[3]);
+  if (found > first) return { kind: 'groups-missing', first: found };
+  return { kind: 'foreign', reason: `it begins with group ${found}, and group ${first} was expected` };
+}
+
+function reasonOfDifference(parts: RegExpExecArray, stamp: Stamp, number: number): string | undefined {
+  const [, version, segment, , node, journal] = parts;
+  if (Number(version) !== FORMAT_VERSION) {
+    return `it is of format ${String(version)}, and this program knows format ${FORMAT_VERSION}`;
+  }
+  if (node !== formatAddress(stamp.node)) return `it belongs to the node ${String(node)}`;
+  if (journal !== stamp.journal) return 'it belongs to another journal of this node, initialised separately';
+  return Number(segment) === number ? undefined : `it is segment ${Number(segment)}`;
+}
+
+export interface GroupHeader {
+  readonly sequence: number;
+  /** Of the record lines that follow. */
+  readonly bytes: number;
+  readonly records: number;
+}
+
+export function groupHeader(header: GroupHeader): Buffer {
+  const sequence = digits(header.sequence, SEQUENCE_DIGITS);
+  const bytes = digits(header.bytes, BYTES_DIGITS);
+  return line(`group ${sequence} ${bytes} ${digits(header.records, RECORDS_DIGITS)}`);
+}
+
+const GROUP_HEADER = /^group (\d{15}) (\d{8}) (\d{6})$/;
+
+/** What every group's header has behind its checksum: a mark to look for. */
+export const GROUP_MARK = ' group ';
+export const GROUP_MARK_AT = CHECKSUM_BYTES - 1;
+
+/** The group header at the beginning of `bytes`, or undefined. */
+export function parseGroupHeader(bytes: Buffer): GroupHeader | undefined {
+  if (bytes.length < GROUP_HEADER_BYTES) return undefined;
+  const text = textOfLine(bytes.subarray(0, GROUP_HEADER_BYTES));
+  const parts = text === undefined ? null : GROUP_HEADER.exec(text);
+  if (!parts) return undefined;
+  const header = { sequence: Number(parts[1]), bytes: Number(parts[2]), records: Number(parts[3]) };
+  return header.bytes <= MAX_GROUP_BYTES && header.records > 0 ? header : undefined;
+}
+
+/** A stretch of a group's record bytes. */
+export interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface RecordLine extends Stretch {
+  /** Verdict and message, without checksum and newline. */
+  readonly text: string;
+}
+
+export interface GroupBody {
+  readonly lines: readonly RecordLine[];
+  /** The first record that isn't whole, if there is one; it ends at the next newline or with the group. */
+  readonly bad: Stretch | undefined;
+}
+
+/** Splits a group's record bytes into lines, up to the first bad one. `bytes` may be cut short by the file's end. */
+export function splitGroup(bytes: Buffer, header: GroupHeader): GroupBody {
+  const lines: RecordLine[] = [];
+  let start = 0;
+  while (start < header.bytes) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline < 0 ? header.bytes : newline + 1;
+    const text = textOfLine(bytes.subarray(start, end));
+    if (text === undefined) return { lines, bad: { start, end } };
+    lines.push({ start, end, text });
+    start = end;
+  }
+  const bad = lines.length === header.records ? undefined : { start: 0, end: header.bytes };
+  return { lines: bad ? [] : lines, bad };
+}
+
+/*
+ * What a crash leaves of a write: all of it from some point on is missing, or a whole sector's share of it still is
+ * zero. Anything else was damaged after it had been written. No line ever contains a zero byte, and no single flipped
+ * bit makes one of a line's last byte.
+ */
+
+/**
+ * Whether everything from some point of the bad stretch on is missing: beyond the end of the file, or zero. `end` is
+ * how many bytes there should be.
+ */
+export function isCutShort(bytes: Buffer, bad: Stretch, end: number): boolean {
+  let written = Math.min(bytes.length, end);
+  while (written > 0 && bytes[written - 1] === 0) written--;
+  return written < bad.end;
+}
+
+/** Whether a whole sector's share of the bad stretch is zero; `at` is the place of `bytes` in the file. */
+export function hasZeroSector(bytes: Buffer, at: number, bad: Stretch): boolean {
+  let from = bad.start;
+  while (from < bad.end) {
+    const sectorEnd = (Math.floor((at + from) / SECTOR_BYTES) + 1) * SECTOR_BYTES - at;
+    const to = Math.min(sectorEnd, bad.end);
+    if (isZero(bytes.subarray(from, to))) return true;
+    from = to;
+  }
+  return false;
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/** Whether every byte is zero. */
+export function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const chunk = bytes.subarray(at, at + ZEROS.length);
+    if (!chunk.equals(ZEROS.subarray(0, chunk.length))) return false;
+  }
+  return true;
+}
+
+/** How many bytes the line of `text` takes. */
+export function lineBytes(text: string): number {
+  return Buffer.byteLength(text) + LINE_OVERHEAD_BYTES;
+}
+
+const INITIAL_GROUP_BYTES = 16 * 1024;
+
+/** A group under construction: record lines behind room for the header. */
+export class GroupBuilder {
+  records = 0;
+  /** Header included. */
+  length = GROUP_HEADER_BYTES;
+  private buffer = Buffer.allocUnsafeSlow(INITIAL_GROUP_BYTES);
+
+  /** Adds a record's line of `bytes` bytes (`lineBytes`); its place is counted from the beginning of the header. */
+  append(text: string, bytes: number): number {
+    const start = this.length;
+    const end = start + bytes;
+    if (end > this.buffer.length) this.grow(end);
+    this.buffer.write(text, start + CHECKSUM_BYTES, 'utf8');
+    this.buffer.write(`${checksum(this.buffer.subarray(start + CHECKSUM_BYTES, end - 1))} `, start, 'latin1');
+    this.buffer[end - 1] = NEWLINE;
+    this.length = end;
+    this.records++;
+    return start;
+  }
+
+  /** The group's bytes; valid until `clear`. */
+  finish(sequence: number): Buffer {
+    const header = { sequence, bytes: this.length - GROUP_HEADER_BYTES, records: this.records };
+    groupHeader(header).copy(this.buffer);
+    return this.buffer.subarray(0, this.length);
+  }
+
+  /** Makes it an empty group again, keeping its memory. */
+  clear(): void {
+    this.records = 0;
+    this.length = GROUP_HEADER_BYTES;
+  }
+
+  private grow(needed: number): void {
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.buffer.length));
+    this.buffer.copy(larger, 0, 0, this.length);
+    this.buffer = larger;
+  }
+}
+
+/** The text of a record: its verdict, and the message that it was passed on. */
+export function encodeRecord(record: JournalRecord, members: Members): string {
+  return `${record.verdict} ${encodeSource(record, members)}`;
+}
+
+function encodeSource(record: JournalRecord, { agents, self }: Members): string {
+  switch (record.verdict) {
+    case 'used':
+    case 'promised': {
+      const { entry, round } = record;
+      const proposer = agents[record.verdict === 'used' ? self : record.owner];
+      return encodeMessage({ type: MessageType.Prepare, request: NO_REQUEST, entry, round }, proposer);
+    }
+    case 'accepted': {
+      const { entry, round, decree } = record;
+      const { type, committed } = ACCEPT_REQUEST;
+      const message = { type, request: requestOf(decree), entry, round, value: decree.value, committed };
+      return encodeMessage(message, agents[record.owner]);
+    }
+    case 'learnt': {
+      const { entry, decree } = record;
+      const message = {
+        type: MessageType.LogResponse,
+        request: requestOf(decree),
+        entry,
+        value: decree.value,
+      };
+      return encodeMessage(message, agents[record.peer]);
+    }
+    case 'committed':
+      return `{"committed":${record.committed}}`;
+  }
+}
+
+/** A vote doesn't depend on the notice that came with it, which has a record of its own. */
+const ACCEPT_REQUEST = { type: MessageType.AcceptRequest, committed: entry(0) };
+
+function requestOf({ id, no, noset }: Request): Request {
+  return { id, no, noset };
+}
+
+export type Parsed =
+  { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
+
+const COMMITTED = /^\{"committed":(\d{1,16})\}$/;
+
+/** The record of a text that `encodeRecord` made. */
+export function parseRecord(text: string, members: Members): Parsed {
+  const space = text.indexOf(' ');
+  const verdict = text.slice(0, space);
+  const source = text.slice(space + 1);
+  if (verdict === 'committed') return parseCommitted(source);
+  const decoded = decodeMessage(source);
+  if (!decoded.ok) return refused(`its message can't be read (${decoded.text})`);
+  const { message, from } = decoded;
+  const sender = from && indexOfAddress(members.agents, from);
+  if (sender === undefined) return refused('its message comes from nobody in the cluster');
+  if (message.type === MessageType.Prepare) {
+    const { entry, round } = message;
+    if (verdict === 'promised') return { ok: true, record: { verdict, round, owner: sender, entry } };
+    if (verdict === 'used' && sender === members.self) return { ok: true, record: { verdict, round, entry } };
+  }
+  if (message.type === MessageType.AcceptRequest && verdict === 'accepted') {
+    const { entry, round, request, value } = message;
+    const decree = { ...requestOf(request), value };
+    return { ok: true, record: { verdict, entry, round, owner: sender, decree } };
+  }
+  if (message.type === MessageType.LogResponse && verdict === 'learnt') {
+    const { entry, request, value } = message;
+    return { ok: true, record: { verdict, entry, peer: sender, decree: { ...requestOf(request), value } } };
+  }
+  return refused(`"${verdict}" is no verdict of this node on a message of type ${message.type}`);
+}
+
+function parseCommitted(source: string): Parsed {
+  const committed = Number(COMMITTED.exec(source)?.[1] ?? NaN);
+  if (!Number.isSafeInteger(committed)) return refused('it is no commit index');
+  return { ok: true, record: { verdict: 'committed', committed: entry(committed) } };
+}
+
+function refused(reason: string): Parsed {
+  return { ok: false, reason };
+}

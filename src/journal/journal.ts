@@ -1,0 +1,249 @@
+import { position, type Entry, type Position } from '../core/ids.js';
+import { formatAddress, sameAddress, compareAddresses, type Address } from '../core/address.js';
+import type { JournalRecord, StoredEntry } from '../core/record.js';
+import { EntryIndex } from './entry-index.js';
+import { EntryReader, storedEntry, type ReadLimit, type UnflushedEntry } from './entry-reader.js';
+import { leaveMark } from './failure-mark.js';
+import {
+  encodeRecord,
+  GroupBuilder,
+  GROUP_HEADER_BYTES,
+  lineBytes,
+  MAX_GROUP_BYTES,
+  MAX_RECORD_BYTES,
+  MAX_SEGMENT_HEADER_BYTES,
+  type Members,
+} from './format.js';
+import { membersOf, readIdentity, stampOf, type Identity } from './identity.js';
+import { describeError, JournalError } from './journal-error.js';
+import type { Log } from './log.js';
+import { recoverJournal } from './recover.js';
+import { identityPath, MIN_SEGMENT_BYTES, SEGMENT_BYTES } from './segment.js';
+import { SegmentWriter } from './segment-writer.js';
+import { disk, type Storage } from './storage.js';
+
+export interface JournalOptions {
+  /** An initialised data directory; the caller holds its lock. */
+  readonly directory: string;
+  /** The cluster's agents as the caller knows them; the directory must belong to the same cluster. */
+  readonly agents: readonly Address[];
+  /** Called for each record of earlier lives, in order, before `openJournal` resolves. */
+  readonly onRecord: (record: JournalRecord) => void;
+  /** Every record up to `position` is on the disk. Positions never go back. */
+  readonly onDurable: (position: Position) => void;
+  /** A write or flush failed. Nothing appended since the last `onDurable` may be relied on: the agent must stop. */
+  readonly onFailure: (error: Error) => void;
+  readonly log: Log;
+  /** How far recovery is, in bytes. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Size of the segments that this life makes. */
+  readonly segment_bytes?: number;
+  readonly storage?: Storage;
+}
+
+/** An agent's message log (spec.md, "Durability"). */
+export interface Journal {
+  /** The position of the last record appended in this life; 0 before the first. */
+  readonly appended: Position;
+  /** The position up to which everything is on the disk. */
+  readonly durable: Position;
+  /** Appends a record, which becomes durable with its group; its position is its count in this life, from 1. */
+  append(record: JournalRecord): Position;
+  /** The latest acceptance or learnt decree of an entry; rejects if the journal holds none, or can't read it. */
+  read(entry: Entry): Promise<StoredEntry>;
+  /** Consecutive entries from `first` on, up to the first that isn't held; empty if `first` isn't. */
+  readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]>;
+  /** Segments begun, and bytes that all files take. */
+  size(): { readonly segments: number; readonly bytes: number };
+  /** Writes what is pending, and closes. Nothing may be appended any more. */
+  close(): Promise<void>;
+}
+
+/** Recovers the journal in `directory` and opens it for appending. Rejects with a JournalError if it refuses to. */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { directory, storage = disk, segment_bytes = SEGMENT_BYTES, log } = options;
+  if (segment_bytes < MIN_SEGMENT_BYTES)
+    throw new RangeError(`segments have at least ${MIN_SEGMENT_BYTES} bytes`);
+  const identity = await readIdentity(directory, storage);
+  requireSameCluster(directory, identity, options.agents);
+  const index = new EntryIndex();
+  const { onRecord, onProgress } = options;
+  const stamp = stampOf(identity);
+  const shared = { storage, directory, segment_bytes, log, stamp };
+  const recovered = await recoverJournal({ ...shared, identity, index, onRecord, onProgress });
+  const writer = await SegmentWriter.open(shared, recovered);
+  return new GroupCommitJournal(writer, membersOf(identity), index, { ...options, storage, segment_bytes });
+}
+
+function requireSameCluster(directory: string, identity: Identity, agents: readonly Address[]): void {
+  const sorted = [...agents].sort(compareAddresses);
+  const same =
+    sorted.length === identity.agents.length &&
+    identity.agents.every((agent, i) => sameAddress(agent, sorted[i] ?? agent));
+  if (same) return;
+  const path = identityPath(directory);
+  const [theirs, ours] = [identity.agents, sorted].map((list) => list.map(formatAddress).join(', '));
+  throw new JournalError(
+    'foreign',
+    `${path} belongs to the cluster of ${String(theirs)}, not to that of ${String(ours)}. Name this node's own directory.`,
+    path,
+  );
+}
+
+/** Records that become durable together. */
+class Group {
+  readonly builder = new GroupBuilder();
+  /** The position of its last record. */
+  last = position(0);
+  /** Entry, place in the group and length of each record that holds an entry, one after the other. */
+  entries: number[] = [];
+}
+
+interface Unflushed extends UnflushedEntry {
+  readonly group: Group;
+}
+
+/**
+ * Group commit: what is appended while a group is being flushed makes up the next one. One group is in flight at a
+ * time, so that a torn group is always the last one.
+ */
+class GroupCommitJournal implements Journal {
+  appended = position(0);
+  durable = position(0);
+  private readonly reader: EntryReader;
+  private readonly unflushed = new Map<Entry, Unflushed>();
+  private readonly max_group_bytes: number;
+  /** Waiting to be written, oldest first; records are added to the last one. */
+  private queue: Group[] = [];
+  private spare: Group | undefined;
+  /** Whether `run` is at work, and will see what is appended. */
+  private busy = false;
+  private running: Promise<void> | undefined;
+  private scheduled: NodeJS.Immediate | undefined;
+  private failed = false;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly writer: SegmentWriter,
+    private readonly members: Members,
+    private readonly index: EntryIndex,
+    private readonly options: JournalOptions & { readonly storage: Storage; readonly segment_bytes: number },
+  ) {
+    const { storage, directory, segment_bytes } = options;
+    this.reader = new EntryReader(storage, directory, members, index, this.unflushed);
+    const room = segment_bytes - MAX_SEGMENT_HEADER_BYTES - GROUP_HEADER_BYTES;
+    this.max_group_bytes = Math.min(MAX_GROUP_BYTES, room);
+  }
+
+  append(record: JournalRecord): Position {
+    if (this.closing) throw new Error('the journal is closed');
+    const text = encodeRecord(record, this.members);
+    const bytes = lineBytes(text);
+    if (bytes > Math.min(MAX_RECORD_BYTES, this.max_group_bytes)) {
+      throw new RangeError(`a record of ${bytes} bytes is larger than the journal takes`);
+    }
+    this.appended = position(this.appended + 1);
+    if (this.failed) return this.appended;
+    const group = this.groupFor(bytes);
+    const offset = group.builder.append(text, bytes);
+    group.last = this.appended;
+    const stored = storedEntry(record);
+    if (stored) {
+      group.entries.push(stored.entry, offset, bytes);
+      this.unflushed.set(stored.entry, { stored, bytes, group });
+    }
+    /* All that one turn of the event loop appends shares a group. */
+    if (!this.busy) this.scheduled ??= setImmediate(() => this.start());
+    return this.appended;
+  }
+
+  async read(entry: Entry): Promise<StoredEntry> {
+    const [stored] = await this.readRange(entry, { entries: 1, bytes: 0 });
+    if (stored) return stored;
+    throw new JournalError('missing', `The journal in ${this.options.directory} holds no entry ${entry}.`);
+  }
+
+  readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]> {
+    return this.reader.readRange(first, limit);
+  }
+
+  size(): { readonly segments: number; readonly bytes: number } {
+    return this.writer.used;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.finish();
+    return this.closing;
+  }
+
+  private async finish(): Promise<void> {
+    if (this.scheduled) this.start();
+    await this.running;
+    await this.writer.close();
+  }
+
+  private groupFor(bytes: number): Group {
+    const last = this.queue[this.queue.length - 1];
+    if (last && last.builder.length - GROUP_HEADER_BYTES + bytes <= this.max_group_bytes) return last;
+    const group = this.spare ?? new Group();
+    this.spare = undefined;
+    this.queue.push(group);
+    return group;
+  }
+
+  private start(): void {
+    clearImmediate(this.scheduled);
+    this.scheduled = undefined;
+    this.busy = true;
+    this.running = this.run();
+  }
+
+  /** Writes groups until none is left. */
+  private async run(): Promise<void> {
+    for (let group = this.queue.shift(); group; group = this.queue.shift()) {
+      const { builder } = group;
+      try {
+        const { segment, offset } = await this.writer.write(builder.length, (n) => builder.finish(n));
+        this.place(group, segment, offset);
+      } catch (error) {
+        await this.fail(error);
+        return;
+      }
+      this.durable = group.last;
+      builder.clear();
+      group.entries = [];
+      this.spare = group;
+      this.options.onDurable(this.durable);
+    }
+    this.busy = false;
+  }
+
+  /** From now on the group's entries are read from the disk. */
+  private place(group: Group, segment: number, offset: number): void {
+    const { entries } = group;
+    for (let i = 0; i < entries.length; i += 3) {
+      const entry = entries[i] as Entry;
+      this.index.set(entry, segment, offset + (entries[i + 1] ?? 0), entries[i + 2] ?? 0);
+      if (this.unflushed.get(entry)?.group === group) this.unflushed.delete(entry);
+    }
+  }
+
+  /** Never tried again: after a failed flush the system may take lost bytes for clean (spec.md, "Durability"). */
+  private async fail(error: unknown): Promise<void> {
+    this.failed = true;
+    const { storage, directory, log, onFailure } = this.options;
+    const { file, offset } = this.writer.place;
+    const words = describeError(error);
+    log('error', 'journal-failed', "The journal can't be written; the node stops.", {
+      file,
+      offset,
+      error: words,
+    });
+    try {
+      await leaveMark(storage, directory, file, offset, error);
+    } catch (why) {
+      log('error', 'journal-mark', 'No mark of the failure could be left.', { error: describeError(why) });
+    }
+    onFailure(new Error(`${file}, offset ${offset}: ${words}`, { cause: error }));
+  }
+}
