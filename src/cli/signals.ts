@@ -1,0 +1,38 @@
+import type { Logger } from 'pino';
+import { Exit } from './failure.js';
+
+/**
+ * One Ctrl-C may arrive twice, from the terminal and handed on by npm; a signal this much later is a person who has
+ * lost patience.
+ */
+const SAME_WISH_MS = 500;
+
+/** Calls `stop` at the first SIGINT or SIGTERM, and `force` at a later one. */
+export function onStopSignals(stop: (signal: string) => void, force: () => void): void {
+  let first_ms: number | undefined;
+  const handle = (signal: string): void => {
+    if (first_ms === undefined) {
+      first_ms = performance.now();
+      stop(signal);
+    } else if (performance.now() - first_ms > SAME_WISH_MS) force();
+  };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+}
+
+/**
+ * An error that nobody caught leaves the process in a state that nobody has thought about: it says so and ends.
+ * Rejections that nobody handles arrive here too.
+ */
+export function endOnUncaught(logger: Logger): void {
+  process.on('uncaughtException', (error: unknown) => {
+    try {
+      logger.fatal(
+        { code: 'uncaught', err: error },
+        'an error that nobody expected: stops at once; please report it with these lines',
+      );
+    } finally {
+      process.exit(Exit.Failed);
+    }
+  });
+}

@@ -1,0 +1,28 @@
+/**
+ * What a node that `paxosd cluster` has started tells it, over the channel between them.
+ * `started`: it listens. `leader`: whom it follows, itself perhaps; null: it knows nobody.
+ */
+export type NodeReport =
+  { readonly report: 'started' } | { readonly report: 'leader'; readonly leader: string | null };
+
+/** Tells the cluster command; it may be gone, and then nobody is to be told. */
+export function reportToCluster(report: NodeReport): void {
+  if (process.connected) process.send?.(report, undefined, undefined, () => undefined);
+}
+
+/** A child's report, if what came is one. */
+export function asReport(message: unknown): NodeReport | undefined {
+  if (typeof message !== 'object' || message === null || !('report' in message)) return undefined;
+  if (message.report === 'started') return { report: 'started' };
+  if (message.report !== 'leader' || !('leader' in message)) return undefined;
+  const { leader } = message;
+  return typeof leader === 'string' || leader === null ? { report: 'leader', leader } : undefined;
+}
+
+/**
+ * Calls `stop` when the cluster command is gone, however it ended: its nodes must not be left over.
+ */
+export function onClusterGone(stop: () => void): void {
+  if (process.connected) process.once('disconnect', stop);
+  else stop();
+}
