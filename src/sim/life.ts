@@ -1,0 +1,457 @@
+import { newAgent, recover, step } from '../core/agent.js';
+import type { ClientReply, Effect } from '../core/effect.js';
+import type { Event, TimerName } from '../core/event.js';
+import {
+  connectionId,
+  position,
+  type AgentIndex,
+  type ConnectionId,
+  type Entry,
+  type Position,
+} from '../core/ids.js';
+import { InvariantError } from '../core/invariants.js';
+import { isPeerMessage, MESSAGE_NAMES, MessageType, type PeerMessage } from '../core/message.js';
+import type { JournalRecord, StoredEntry } from '../core/record.js';
+import { DEFAULT_TIMES, type AgentState } from '../core/state.js';
+import { decodeMessage, encodeMessage } from '../wire/codec.js';
+import { DatagramPacker, splitDatagram } from '../wire/datagram.js';
+import { AppProcess } from './app-process.js';
+import { SimulationFailure } from './failure.js';
+import { LogFetch, LogServer } from './log-transfer.js';
+import type { StreamEnd } from './network.js';
+import type { Node } from './node.js';
+import type { Appointment } from './schedule.js';
+import type { World } from './world.js';
+
+/** Datagrams that a socket's buffer holds while the process doesn't read. */
+const RECEIVE_BUFFER_DATAGRAMS = 166;
+
+interface HeldBack {
+  readonly to: AgentIndex;
+  readonly message: PeerMessage;
+  readonly after: Position;
+  readonly alone: boolean;
+}
+
+/**
+ * One life of a process: the real core, and a driver around it that does with effects what the shipped one does. All it
+ * knows dies with it.
+ */
+export class Life {
+  readonly state: AgentState;
+  readonly world: World;
+  dead = false;
+  /** It dies when it has carried out this many more effects. */
+  crash_after: { effects: number; readonly power: boolean; readonly down_ms: number } | undefined;
+  #paused = false;
+  #arrived: (() => void)[] = [];
+  #arrivedDatagrams = 0;
+  readonly #timers = new Map<TimerName, Appointment>();
+  #due: { readonly timer: TimerName; readonly appointment: Appointment }[] = [];
+  #heldBack: HeldBack[] = [];
+  readonly #packers = new Map<AgentIndex, DatagramPacker>();
+  readonly #clients = new Map<ConnectionId, StreamEnd>();
+  readonly #ends = new Set<StreamEnd>();
+  #connections = 0;
+  #fetch: LogFetch | undefined;
+  readonly #servers = new Set<LogServer>();
+  readonly #stored = new Map<Entry, StoredEntry>();
+  #app: AppProcess | undefined;
+  /** The last position of the group that is being flushed. */
+  #flushing: Position | undefined;
+  #flushScheduled = false;
+  /** What the return of the flush under way sets off. */
+  #flushReturns: (() => void) | undefined;
+
+  constructor(
+    readonly node: Node,
+    records: readonly JournalRecord[],
+  ) {
+    this.world = node.world;
+    const { agents, plan } = this.world;
+    this.state = newAgent({ self: node.self, agents, has_app: plan.has_app, ...DEFAULT_TIMES });
+    for (const record of records) {
+      this.#remember(record);
+      this.#guarded(() => recover(this.state, record));
+    }
+  }
+
+  begin(): void {
+    this.handle({ type: 'start' });
+  }
+
+  die(power: boolean): void {
+    this.dead = true;
+    for (const timer of this.#timers.values()) timer.cancelled = true;
+    this.#app?.kill();
+    this.#fetch?.cancel();
+    for (const end of this.#ends) end.reset(power);
+  }
+
+  heal(): void {
+    this.crash_after = undefined;
+    if (this.#paused) this.resume();
+    this.#app?.heal();
+    if (this.#flushReturns) this.world.schedule.after(1, this.#flushReturns);
+  }
+
+  /* --- what arrives ---------------------------------------------------------------------------------------------- */
+
+  /** Something reaches the process: at once, or when it runs again. */
+  arrive(happens: () => void): void {
+    if (this.dead) return;
+    if (this.#paused) this.#arrived.push(happens);
+    else happens();
+  }
+
+  receive(from: AgentIndex, datagram: Buffer): void {
+    if (this.#paused && this.#arrivedDatagrams++ >= RECEIVE_BUFFER_DATAGRAMS) {
+      return this.world.counters.add('fault: receive buffer full');
+    }
+    this.arrive(() => {
+      const split = splitDatagram(datagram);
+      if (!split.ok) throw new SimulationFailure('wire', `a datagram can't be split: ${split.reason}`);
+      for (const text of split.texts) this.#receiveText(from, text);
+    });
+  }
+
+  #receiveText(from: AgentIndex, text: string): void {
+    const decoded = decodeMessage(text);
+    if (!decoded.ok || !isPeerMessage(decoded.message)) {
+      throw new SimulationFailure('wire', `a message can't be read: ${text}`);
+    }
+    this.world.trace.note('deliver', from, this.node.index, MESSAGE_NAMES[decoded.message.type], text);
+    this.handle({ type: 'message', from, message: decoded.message });
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.world.trace.note('pause', this.node.index);
+  }
+
+  /** Runs again: what queued in the sockets first and then the timers that came due; or, unwisely, the other way. */
+  resume(): void {
+    if (this.dead || !this.#paused) return;
+    const { random, plan, calm } = this.world;
+    this.#paused = false;
+    this.#arrivedDatagrams = 0;
+    const timersFirst = !calm && random.chance(plan.timers_first);
+    this.world.trace.note('resume', this.node.index, timersFirst);
+    const arrived = this.#arrived;
+    const due = this.#due;
+    this.#arrived = [];
+    this.#due = [];
+    const ring = (): void => {
+      for (const { timer, appointment } of due) this.#ring(timer, appointment);
+    };
+    if (timersFirst) ring();
+    for (const happens of arrived) this.arrive(happens);
+    if (!timersFirst) ring();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** One event, start to end: what the core decides is carried out in order. */
+  handle(event: Event): void {
+    if (this.dead) return;
+    const { checker } = this.world;
+    const effects = this.#guarded(() => step(this.state, event));
+    checker.afterStep(this.node.index, this.state);
+    for (const effect of effects) {
+      this.#carryOut(effect);
+      if (this.#crashesNow()) return;
+    }
+    this.#sendPacked();
+    this.#scheduleFlush();
+  }
+
+  #guarded<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error;
+      throw new SimulationFailure(
+        `core: ${error.invariant}`,
+        `node ${this.node.index}: ${JSON.stringify(error.details)}`,
+      );
+    }
+  }
+
+  #crashesNow(): boolean {
+    const { crash_after } = this;
+    if (crash_after === undefined || crash_after.effects-- > 0) return false;
+    // What was packed may have left already, or not.
+    if (this.world.random.chance(0.5)) this.#sendPacked();
+    this.node.crashFor(crash_after.power, crash_after.down_ms);
+    return true;
+  }
+
+  /* --- effects --------------------------------------------------------------------------------------------------- */
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case 'persist':
+        this.#remember(effect.record);
+        this.node.disk.append(effect.record);
+        return;
+      case 'send': {
+        const { to, message, after, alone } = effect;
+        if (after <= this.state.journal.durable) this.#pack(to, message, alone);
+        else this.#heldBack.push({ to, message, after, alone });
+        return;
+      }
+      case 'reply':
+        return this.#reply(effect.connection, effect.message);
+      case 'close':
+        return this.#closeClient(effect.connection);
+      case 'set-timer':
+        return this.#setTimer(effect.timer, effect.min_ms, effect.max_ms);
+      case 'clear-timer':
+        return this.#clearTimer(effect.timer);
+      case 'load':
+        return this.#load(effect.entry, effect.retry);
+      case 'fetch':
+        this.#fetch?.cancel();
+        this.#fetch = new LogFetch(this, effect.peer, effect.first);
+        return;
+      case 'cancel-fetch':
+        this.#fetch?.cancel();
+        this.#fetch = undefined;
+        this.world.counters.add('catch-up finished');
+        return;
+      default:
+        return this.#heed(effect);
+    }
+  }
+
+  #heed(effect: Effect & { type: 'committed' | 'reign' | 'abdicate' | 'follow' | 'note' }): void {
+    const { trace, counters, plan } = this.world;
+    switch (effect.type) {
+      case 'committed':
+        for (const server of this.#servers) server.wake();
+        this.#app?.wake();
+        return;
+      case 'reign':
+        trace.note('reign', this.node.index, effect.round);
+        counters.add('reigns');
+        this.world.checker.onReign(this.node.index, this.state);
+        if (plan.has_app) this.#app = new AppProcess(this);
+        return;
+      case 'abdicate':
+        trace.note('abdicate', this.node.index, effect.round, effect.reason);
+        if (effect.reason.includes('disk')) counters.add('step-down for a silent disk');
+        counters.add(`abdicated: ${effect.reason}`);
+        this.#app?.kill();
+        this.#app = undefined;
+        return;
+      case 'follow':
+        return trace.note('follow', this.node.index, effect.leader);
+      case 'note':
+        if (effect.level !== 'debug') trace.note('note', this.node.index, effect.code);
+        return counters.add(`note: ${effect.code}`);
+    }
+  }
+
+  #remember(record: JournalRecord): void {
+    if (record.verdict !== 'accepted' && record.verdict !== 'learnt') return;
+    const round = record.verdict === 'accepted' ? record.round : (-1 as StoredEntry['round']);
+    this.#stored.set(record.entry, { entry: record.entry, round, decree: record.decree });
+  }
+
+  /** The latest record of an entry, as the journal would read it. */
+  stored(entry: Entry): StoredEntry {
+    const found = this.#stored.get(entry);
+    if (found === undefined) throw new SimulationFailure('journal', `entry ${entry} isn't in the journal`);
+    return found;
+  }
+
+  #load(entry: Entry, retry: Event): void {
+    this.world.counters.add('entries loaded');
+    this.world.schedule.after(this.world.random.between(0.05, 2), () =>
+      this.arrive(() => this.handle({ type: 'loaded', stored: this.stored(entry), retry })),
+    );
+  }
+
+  /* --- timers ---------------------------------------------------------------------------------------------------- */
+
+  #setTimer(timer: TimerName, min_ms: number, max_ms: number): void {
+    this.#clearTimer(timer);
+    const { schedule, random } = this.world;
+    const wait_ms = random.between(min_ms, max_ms) * this.node.timerSpeed;
+    const appointment = schedule.after(wait_ms, () => {
+      if (this.#paused) this.#due.push({ timer, appointment });
+      else this.#ring(timer, appointment);
+    });
+    this.#timers.set(timer, appointment);
+  }
+
+  #ring(timer: TimerName, appointment: Appointment): void {
+    if (this.dead || this.#timers.get(timer) !== appointment) return;
+    this.#timers.delete(timer);
+    this.world.trace.note('timer', this.node.index, timer);
+    this.handle({ type: 'timer', timer });
+  }
+
+  #clearTimer(timer: TimerName): void {
+    const appointment = this.#timers.get(timer);
+    if (appointment === undefined) return;
+    appointment.cancelled = true;
+    this.#timers.delete(timer);
+  }
+
+  /* --- sending --------------------------------------------------------------------------------------------------- */
+
+  #pack(to: AgentIndex, message: PeerMessage, alone: boolean): void {
+    this.world.checker.onSend(this.node.index, to, message);
+    this.world.counters.add(`sent: ${MESSAGE_NAMES[message.type] ?? ''}`);
+    const text = encodeMessage(message, this.world.agents[this.node.index]);
+    if (alone) return this.#transmit(to, Buffer.from(text, 'utf8'));
+    let packer = this.#packers.get(to);
+    if (packer === undefined) this.#packers.set(to, (packer = new DatagramPacker()));
+    const full = packer.add(text);
+    if (full !== undefined) this.#transmit(to, full);
+  }
+
+  #sendPacked(): void {
+    for (const [to, packer] of this.#packers) {
+      const datagram = packer.flush();
+      if (datagram !== undefined) this.#transmit(to, datagram);
+    }
+  }
+
+  #transmit(to: AgentIndex, datagram: Buffer): void {
+    this.world.network.send(this.node.index, to, datagram, (arrived) => {
+      this.world.checker.nodes[to]?.receive(this.node.self, arrived);
+    });
+  }
+
+  /* --- the disk -------------------------------------------------------------------------------------------------- */
+
+  #scheduleFlush(): void {
+    const { disk } = this.node;
+    if (this.#flushScheduled || this.#flushing !== undefined || !disk.hasPending || this.dead) return;
+    this.#flushScheduled = true;
+    this.world.schedule.after(0, () => {
+      this.#flushScheduled = false;
+      if (!this.dead) this.arrive(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    const { node, world } = this;
+    if (this.#flushing !== undefined || !node.disk.hasPending) return;
+    const records = node.disk.beginFlush();
+    const end = position(this.state.journal.durable + records.length);
+    this.#flushing = end;
+    const fails_ms = node.disk_fails_ms;
+    node.disk_fails_ms = undefined;
+    const returns = (): void => {
+      if (this.dead || this.#flushReturns !== returns) return;
+      this.#flushReturns = undefined;
+      if (fails_ms !== undefined) return node.crashFor(true, fails_ms);
+      node.disk.finishFlush();
+      world.trace.note('durable', node.index, end);
+      world.checker.onDurable(node.index, records);
+      this.arrive(() => this.#onFlushed(end));
+    };
+    this.#flushReturns = returns;
+    world.schedule.after(node.flush_ms(), returns);
+  }
+
+  #onFlushed(end: Position): void {
+    this.#flushing = undefined;
+    // As in the shipped driver, the core hears of it before what it held back leaves; either order must be safe.
+    const releaseFirst = this.world.random.chance(0.5);
+    if (releaseFirst) this.#release(end);
+    this.handle({ type: 'durable', position: end });
+    if (this.dead) return;
+    if (!releaseFirst) this.#release(end);
+    this.#sendPacked();
+    this.#scheduleFlush();
+  }
+
+  #release(durable: Position): void {
+    const rest: HeldBack[] = [];
+    for (const held of this.#heldBack) {
+      if (held.after <= durable) this.#pack(held.to, held.message, held.alone);
+      else rest.push(held);
+    }
+    this.#heldBack = rest;
+  }
+
+  /* --- streams --------------------------------------------------------------------------------------------------- */
+
+  /** A connection from a client or a peer: its first message says which. */
+  accept(end: StreamEnd): void {
+    this.track(end);
+    const name = connectionId(++this.#connections);
+    end.onText = (text) => this.arrive(() => this.#onText(name, end, text));
+    end.onEnd = () => this.arrive(() => this.handle({ type: 'client-ended', connection: name }));
+    end.onClose = () => this.arrive(() => this.#onClosed(name, end));
+  }
+
+  track(end: StreamEnd): void {
+    this.#ends.add(end);
+  }
+
+  #onText(name: ConnectionId, end: StreamEnd, text: string): void {
+    if (!end.open && !this.#clients.has(name)) return;
+    const decoded = decodeMessage(text);
+    if (!decoded.ok) throw new SimulationFailure('wire', `a client's message can't be read: ${text}`);
+    const { message } = decoded;
+    switch (message.type) {
+      case MessageType.ClientApp: {
+        const server = new LogServer(this, end, message.entry);
+        this.#servers.add(server);
+        end.onClose = () => this.#servers.delete(server);
+        return server.wake();
+      }
+      case MessageType.ClientConnectRequest:
+      case MessageType.ClientRequest:
+        this.#clients.set(name, end);
+        this.world.trace.note('client', this.node.index, name, text);
+        return this.handle({ type: 'client', connection: name, message });
+      default:
+        throw new SimulationFailure('wire', `a client sent ${text}`);
+    }
+  }
+
+  #onClosed(name: ConnectionId, end: StreamEnd): void {
+    this.#ends.delete(end);
+    this.#clients.delete(name);
+    this.handle({ type: 'client-closed', connection: name });
+  }
+
+  #reply(name: ConnectionId, message: ClientReply): void {
+    this.world.checker.onReply(this.node.index, message);
+    const text = encodeMessage(message, this.world.agents[this.node.index]);
+    this.world.trace.note('reply', this.node.index, name, text);
+    this.#clients.get(name)?.send(text);
+  }
+
+  #closeClient(name: ConnectionId): void {
+    const end = this.#clients.get(name);
+    if (end === undefined) return;
+    end.close();
+    this.world.schedule.after(this.world.random.between(0, 5), () => {
+      if (!this.dead && this.#clients.has(name)) this.arrive(() => this.#onClosed(name, end));
+    });
+  }
+
+  /** Every connection of this process is torn. */
+  breakStreams(): void {
+    for (const end of [...this.#ends]) {
+      if (!end.open) continue;
+      const told = end.onClose;
+      end.reset(false);
+      told();
+    }
+  }
+
+  /** The application, while this node leads. */
+  get app(): AppProcess | undefined {
+    return this.#app;
+  }
+}

@@ -1,0 +1,247 @@
+import { compareAddresses, type Address } from '../core/address.js';
+import { quorumSize } from '../core/quorum.js';
+import { Checker } from './checker.js';
+import { Client } from './client.js';
+import { Counters } from './counters.js';
+import { SimulationFailure } from './failure.js';
+import { History } from './history.js';
+import { Network } from './network.js';
+import { Node } from './node.js';
+import type { Action, Plan, Target, TimedAction } from './plan.js';
+import { Random } from './random.js';
+import { Schedule } from './schedule.js';
+import { Trace } from './trace.js';
+import type { World } from './world.js';
+
+/** After healing, the cluster has this long to agree on a leader and a log, and to answer everything. */
+export const LIVENESS_LIMIT_MS = 60_000;
+
+/** How often it is looked whether it has. */
+const LIVENESS_LOOK_MS = 50;
+
+/** More events than any run needs: a storm of messages is a failure too. */
+const MAX_EVENTS = 20_000_000;
+
+export interface RunResult {
+  readonly plan: Plan;
+  readonly hash: string;
+  readonly events: number;
+  readonly virtual_ms: number;
+  /** How long the healed majority took to be whole. */
+  readonly healed_ms: number;
+  readonly counters: Counters;
+  readonly failure: SimulationFailure | undefined;
+  /** The latest lines of the trace, if it failed. */
+  readonly trace: readonly string[];
+}
+
+/** Runs a plan from start to end; the same plan gives the same run to the last event. */
+export function simulate(plan: Plan, print?: (line: string) => void): RunResult {
+  return new Simulation(plan, print).run();
+}
+
+function addressesOf(nodes: number): Address[] {
+  const agents = Array.from({ length: nodes }, (_, i) => ({ address: `10.0.0.${i + 1}`, port: '7000' }));
+  return agents.sort(compareAddresses);
+}
+
+class Simulation {
+  readonly #world: World;
+  readonly #nodes: readonly Node[];
+  readonly #clients: readonly Client[];
+  readonly #history: History;
+  #healed_ms = 0;
+
+  constructor(
+    private readonly plan: Plan,
+    print?: (line: string) => void,
+  ) {
+    const schedule = new Schedule();
+    const counters = new Counters();
+    const trace = new Trace(() => schedule.now_ms, print);
+    const checker = new Checker(plan.nodes, plan.has_app, counters, trace);
+    this.#world = {
+      plan,
+      schedule,
+      counters,
+      trace,
+      checker,
+      network: new Network(schedule, new Random(plan.seed, 'network'), counters, plan.network),
+      agents: addressesOf(plan.nodes),
+      random: new Random(plan.seed, 'driver'),
+      calm: false,
+    };
+    const world = this.#world;
+    this.#nodes = Array.from({ length: plan.nodes }, (_, i) => new Node(world, i));
+    checker.nodes = this.#nodes;
+    this.#history = new History(() => checker.model);
+    this.#clients = Array.from(
+      { length: plan.clients.count },
+      (_, i) => new Client(world, this.#history, i),
+    );
+  }
+
+  run(): RunResult {
+    const { schedule, counters, trace } = this.#world;
+    let failure: SimulationFailure | undefined;
+    try {
+      this.#safetyPhase();
+      this.#livenessPhase();
+      this.#history.finish();
+    } catch (error) {
+      if (!(error instanceof SimulationFailure)) throw error;
+      failure = error;
+      trace.note('failure', error.message);
+    }
+    return {
+      plan: this.plan,
+      hash: trace.hash,
+      events: schedule.events,
+      virtual_ms: schedule.now_ms,
+      healed_ms: this.#healed_ms,
+      counters,
+      failure,
+      trace: failure ? trace.latest() : [],
+    };
+  }
+
+  #advance(until_ms: number): void {
+    const { schedule } = this.#world;
+    while (schedule.step(until_ms)) {
+      if (schedule.events > MAX_EVENTS) throw new SimulationFailure('storm', `${MAX_EVENTS} events`);
+    }
+  }
+
+  #safetyPhase(): void {
+    const { schedule, random } = this.#world;
+    for (const node of this.#nodes) schedule.after(random.between(0, 300), () => node.start());
+    for (const client of this.#clients) client.start();
+    for (const action of this.plan.actions) schedule.after(action.at_ms, () => this.#act(action));
+    this.#advance(this.plan.duration_ms);
+  }
+
+  /* --- the adversary --------------------------------------------------------------------------------------------- */
+
+  #resolve(target: Target): number {
+    if (target !== 'leader') return target;
+    const leaders = this.#nodes.filter((node) => node.life?.state.proposer.reign !== undefined);
+    return leaders.length > 0 ? this.#world.random.pick(leaders).index : this.#world.random.below(this.plan.nodes);
+  }
+
+  #act(action: TimedAction): void {
+    if (this.#world.calm) return;
+    this.#world.counters.add(`fault: ${action.kind}`);
+    if (action.kind === 'cut') return this.#cut(action);
+    if (action.kind === 'restart-all') {
+      this.#world.trace.note('act', action.kind);
+      for (const node of this.#nodes) {
+        const jitter_ms = this.#world.random.between(0, 500);
+        if (node.life) node.crashFor(action.power, action.down_ms + jitter_ms);
+      }
+      return;
+    }
+    const node = this.#nodes[this.#resolve(action.node)];
+    if (node === undefined) return;
+    this.#world.trace.note('act', action.kind, node.index);
+    this.#actOn(node, action);
+  }
+
+  #actOn(node: Node, action: Exclude<Action, { kind: 'cut' | 'restart-all' }>): void {
+    const { life } = node;
+    const { schedule } = this.#world;
+    switch (action.kind) {
+      case 'crash':
+        if (life) life.crash_after ??= { ...action };
+        return;
+      case 'pause':
+        if (life === undefined || life.paused) return;
+        life.pause();
+        schedule.after(action.for_ms, () => life.resume());
+        return;
+      case 'disk-hang':
+        node.disk_hangs_until_ms = schedule.now_ms + action.for_ms;
+        return;
+      case 'disk-slow':
+        node.disk_slow_until_ms = schedule.now_ms + action.for_ms;
+        return;
+      case 'disk-fail':
+        node.disk_fails_ms = action.down_ms;
+        return;
+      case 'app-crash':
+        return life?.app?.crash();
+      case 'app-hang':
+        return life?.app?.hang(action.for_ms);
+      case 'app-slow':
+        return life?.app?.slow(action.for_ms);
+      case 'break-streams':
+        return life?.breakStreams();
+    }
+  }
+
+  #cut({ cuts, for_ms }: Action & { kind: 'cut' }): void {
+    const { network, schedule, trace } = this.#world;
+    const links = cuts
+      .map(([from, to]) => [this.#resolve(from), this.#resolve(to)] as const)
+      .filter(([from, to]) => from !== to);
+    trace.note('cut', links.map(([from, to]) => `${from}>${to}`).join(','));
+    for (const [from, to] of links) network.cut(from, to);
+    schedule.after(for_ms, () => {
+      if (this.#world.calm) return;
+      trace.note('mend', links.map(([from, to]) => `${from}>${to}`).join(','));
+      for (const [from, to] of links) network.mend(from, to);
+    });
+  }
+
+  /* --- liveness -------------------------------------------------------------------------------------------------- */
+
+  /** Heals a random majority, keeps the rest dead, and waits until the cluster is whole and idle. */
+  #livenessPhase(): void {
+    const { schedule, network, random, trace } = this.#world;
+    const living = random.whole(quorumSize(this.plan.nodes), this.plan.nodes);
+    const majority = new Set(random.shuffle(this.#nodes).slice(0, living));
+    trace.note('heal', [...majority].map(({ index }) => index).join(','));
+    this.#world.calm = true;
+    network.heal();
+    for (const node of this.#nodes) if (!majority.has(node)) node.retire();
+    for (const node of majority) node.heal();
+    for (const client of this.#clients) client.calmDown();
+    const began_ms = schedule.now_ms;
+    // First what was left over, then one more operation each, which shows that the cluster goes on.
+    this.#await([...majority], began_ms);
+    for (const client of this.#clients) client.askOnce();
+    this.#await([...majority], began_ms);
+    this.#healed_ms = schedule.now_ms - began_ms;
+    this.#world.counters.most('most ms until whole', Math.round(this.#healed_ms));
+  }
+
+  #await(majority: readonly Node[], began_ms: number): void {
+    const { schedule } = this.#world;
+    for (;;) {
+      this.#advance(schedule.now_ms + LIVENESS_LOOK_MS);
+      const lack = this.#lacks(majority);
+      if (lack === undefined) return;
+      if (schedule.now_ms - began_ms > LIVENESS_LIMIT_MS) throw new SimulationFailure('liveness', lack);
+    }
+  }
+
+  /** What the healed majority lacks to be whole; undefined if nothing. */
+  #lacks(majority: readonly Node[]): string | undefined {
+    const states = majority.map(({ life }) => life?.state);
+    const leaders = majority.filter(({ life }) => life?.state.proposer.reign !== undefined);
+    const [leader] = leaders;
+    if (leader === undefined || leaders.length > 1) return `${leaders.length} leaders`;
+    const committed = leader.life?.state.learner.committed;
+    for (const [i, state] of states.entries()) {
+      const node = majority[i]?.index ?? -1;
+      if (state === undefined) return `node ${node} is down`;
+      if (node !== leader.index && state.election.leader !== leader.self)
+        return `node ${node} doesn't follow ${leader.index}`;
+      if (state.learner.committed !== committed)
+        return `node ${node} knows ${state.learner.committed} entries chosen, the leader ${committed ?? '?'}`;
+    }
+    if ((leader.life?.state.proposer.reign?.in_flight.size ?? 0) > 0) return 'entries are in flight';
+    if (committed !== this.#world.checker.model.length) return 'chosen entries are not known';
+    const busy = this.#clients.find((client) => !client.idle);
+    return busy?.describe();
+  }
+}
