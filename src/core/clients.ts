@@ -4,6 +4,7 @@ import {
   closeIfDone,
   connectionOf,
   fail,
+  onClientClosed,
   refuse,
   startTicking,
   TICKS_PER_TIMEOUT,
@@ -156,7 +157,7 @@ function whyNotResumed(agent: Serving, reign: Reign, id: ClientId): [ErrorCode, 
 
 /** The newest connection speaks for a session; the one before it is told so and closed. */
 function takeOver(agent: Serving, out: Outbox, id: ClientId, by: Connection): void {
-  const { bound, connections } = agent.clients;
+  const { bound } = agent.clients;
   const earlier = bound.get(id);
   if (earlier === undefined || earlier === by.name) return;
   const text = `session ${id} goes on over another connection`;
@@ -164,8 +165,7 @@ function takeOver(agent: Serving, out: Outbox, id: ClientId, by: Connection): vo
   const error = errorText('session-taken-over', text);
   out.reply(earlier, { type: MessageType.Error, error, request, entry: entryOf(0) });
   out.close(earlier);
-  connections.delete(earlier);
-  bound.delete(id);
+  onClientClosed(agent, earlier);
 }
 
 /* --- requests -------------------------------------------------------------------------------------------------- */
@@ -267,24 +267,27 @@ export function drainQueue(agent: Serving, out: Outbox): void {
 
 /** A leader is known now, or this agent leads: what waited goes on, in its order. */
 export function releaseWaiting(agent: Serving, out: Outbox): void {
-  if (knownLeader(agent) === undefined) return;
-  for (const connection of [...agent.clients.connections.values()]) {
+  const { patient } = agent.clients;
+  if (patient.size === 0 || knownLeader(agent) === undefined) return;
+  const released = [...patient];
+  patient.clear();
+  for (const connection of released) {
     for (const { message } of connection.waiting.splice(0)) handle(agent, out, connection, message);
   }
 }
 
 /** Grows what waits for a leader or for a place old; neither was proposed, so their end is definite. */
 export function ageUnproposed(agent: Serving, out: Outbox): boolean {
-  const { connections, queue } = agent.clients;
-  let any = queue.length > 0;
-  for (const connection of [...connections.values()]) {
-    any ||= connection.waiting.length > 0;
+  const { patient, queue } = agent.clients;
+  const any = queue.length > 0 || patient.size > 0;
+  for (const connection of [...patient]) {
     while ((connection.waiting[0]?.ticks ?? 0) >= TICKS_PER_TIMEOUT) {
       const old = connection.waiting.shift();
       const text = `no leader was elected within ${agent.config.request_timeout_ms} ms; try again`;
       if (old !== undefined) refuse(agent, out, connection, old.message, 'no-leader', text);
     }
     for (const waiting of connection.waiting) waiting.ticks++;
+    if (connection.waiting.length === 0) patient.delete(connection);
   }
   while ((queue[0]?.ticks ?? 0) >= TICKS_PER_TIMEOUT) {
     const old = queue.shift();

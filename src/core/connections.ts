@@ -19,6 +19,8 @@ export interface ClientsState {
   readonly connections: Map<ConnectionId, Connection>;
   /** The connection that speaks for a session. */
   readonly bound: Map<ClientId, ConnectionId>;
+  /** The connections in whose `waiting` something waits. */
+  readonly patient: Set<Connection>;
   /** Requests proposed in this reign and not yet folded. */
   readonly proposed: Map<ClientId, Map<RequestNumber, Entry>>;
   /** Requests that wait for a place in flight, oldest first. */
@@ -62,6 +64,7 @@ export function newClients(answers: Answers): ClientsState {
   return {
     connections: new Map(),
     bound: new Map(),
+    patient: new Set(),
     proposed: new Map(),
     queue: [],
     answers,
@@ -113,6 +116,7 @@ export function wait(
     return refuse(agent, out, connection, message, 'too-many-requests', text);
   }
   connection.waiting.push({ message, ticks: 0 });
+  agent.clients.patient.add(connection);
   startTicking(agent, out);
 }
 
@@ -157,5 +161,6 @@ export function onClientClosed(agent: Connected, name: ConnectionId): void {
   const connection = agent.clients.connections.get(name);
   if (connection === undefined) return;
   unbind(agent, connection);
+  agent.clients.patient.delete(connection);
   agent.clients.connections.delete(name);
 }
