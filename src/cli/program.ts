@@ -1,12 +1,18 @@
 import { Command } from 'commander';
 import { VERSION } from '../index.js';
+import { addCluster } from './cluster.js';
+import { addDone } from './done.js';
 import { addInit } from './init.js';
+import { addJournal } from './journal.js';
 import { addStart } from './start.js';
+import { addStatus } from './status.js';
 
 const EXAMPLES = `
 Examples:
-  paxosd init --listen 127.0.0.1:7001 --data-dir data/single     once per node
-  paxosd start --data-dir data/single --app kvapp                run a node by hand
+  paxosd cluster --nodes 3 --base-port 7001 --data-dir data --app kvapp   a whole cluster here
+  paxosd status 8001 8002 8003                                            how it is
+  paxosd init --listen 127.0.0.1:7001 --data-dir data/single              once per node
+  paxosd start --data-dir data/single --app kvapp                         run a node by hand
 
 Every command explains itself: paxosd COMMAND --help`;
 
@@ -27,5 +33,9 @@ export function createProgram(): Command {
     .addHelpText('after', EXAMPLES);
   addInit(program);
   addStart(program);
+  addCluster(program);
+  addStatus(program);
+  addDone(program);
+  addJournal(program);
   return program;
 }

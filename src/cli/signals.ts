@@ -7,17 +7,26 @@ import { Exit } from './failure.js';
  */
 const SAME_WISH_MS = 500;
 
-/** Calls `stop` at the first SIGINT or SIGTERM, and `force` at a later one. */
-export function onStopSignals(stop: (signal: string) => void, force: () => void): void {
+export interface SignalSource {
+  on(signal: 'SIGINT' | 'SIGTERM', handle: (signal: string) => void): unknown;
+}
+
+/** Calls `stop` at the first SIGINT or SIGTERM, and `force` at a later one. Source and clock can be others in tests. */
+export function onStopSignals(
+  stop: (signal: string) => void,
+  force: () => void,
+  source: SignalSource = process,
+  now_ms: () => number = () => performance.now(),
+): void {
   let first_ms: number | undefined;
   const handle = (signal: string): void => {
     if (first_ms === undefined) {
-      first_ms = performance.now();
+      first_ms = now_ms();
       stop(signal);
-    } else if (performance.now() - first_ms > SAME_WISH_MS) force();
+    } else if (now_ms() - first_ms > SAME_WISH_MS) force();
   };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
+  source.on('SIGINT', handle);
+  source.on('SIGTERM', handle);
 }
 
 /**

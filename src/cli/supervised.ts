@@ -1,3 +1,5 @@
+import { Exit } from './failure.js';
+
 /**
  * What a node that `paxosd cluster` has started tells it, over the channel between them.
  * `started`: it listens. `leader`: whom it follows, itself perhaps; null: it knows nobody.
@@ -19,10 +21,15 @@ export function asReport(message: unknown): NodeReport | undefined {
   return typeof leader === 'string' || leader === null ? { report: 'leader', leader } : undefined;
 }
 
-/**
- * Calls `stop` when the cluster command is gone, however it ended: its nodes must not be left over.
- */
+/** How long a node that has lost the cluster command may take to stop; nobody else would end one that hangs. */
+const ORPHAN_GRACE_MS = 10_000;
+
+/** Calls `stop` when the cluster command is gone, however it ended: its nodes must not be left over. */
 export function onClusterGone(stop: () => void): void {
-  if (process.connected) process.once('disconnect', stop);
-  else stop();
+  const end = (): void => {
+    setTimeout(() => process.exit(Exit.Failed), ORPHAN_GRACE_MS).unref();
+    stop();
+  };
+  if (process.connected) process.once('disconnect', end);
+  else end();
 }
