@@ -207,7 +207,7 @@ class GroupCommitJournal implements Journal {
         this.place(group, segment, offset);
       } catch (error) {
         await this.fail(error);
-        return;
+        break;
       }
       this.durable = group.last;
       builder.clear();

@@ -154,13 +154,12 @@ class Scan {
     const begun = await this.readHeader(reader, number);
     if (begun === undefined) return;
     Object.assign(this.at, { segment: number, end: begun, size: reader.size, last_group: undefined });
-    do {
-      for (let group = await this.readGroup(reader, number); group;) {
-        if (group.lines.length > 0) yield group;
-        if (group.torn) return;
-        group = await this.readGroup(reader, number);
-      }
-    } while (await reader.changed(this.at.end, GROUP_HEADER_BYTES));
+    for (;;) {
+      const group = await this.readGroup(reader, number);
+      if (!group) return;
+      if (group.lines.length > 0) yield group;
+      if (group.torn) return;
+    }
   }
 
   /** Where the groups of a segment begin; undefined for a segment that was prepared and not begun. */

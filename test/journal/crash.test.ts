@@ -1,7 +1,17 @@
 import { expect } from 'chai';
 import type { JournalRecord } from '../../src/core/record.js';
+import { writeNewJournal } from '../../src/journal/identity.js';
 import { MemoryStorage } from './memory-storage.js';
-import { accepted, newDisk, Opened, recover, SEGMENT_BYTES } from './support.js';
+import {
+  accepted,
+  DIRECTORY,
+  IDENTITY,
+  newDisk,
+  Opened,
+  recover,
+  segment,
+  SEGMENT_BYTES,
+} from './support.js';
 
 /** Records whose size makes several segments, in groups of one to three. */
 const GROUPS: JournalRecord[][] = Array.from({ length: 14 }, (_, n) =>
@@ -133,6 +143,115 @@ describe('crashes of the journal (spec.md, "Durability")', () => {
       await expectSafe(storage.clone(), promised, `life ${k}`);
     }
     expect(await recover(storage)).to.deep.equal(ALL);
+  });
+
+  it('loses nothing when the process is killed at any step, and the power fails later', async () => {
+    const fresh = await newDisk();
+    const steps = await callsOf(live, fresh);
+    for (let k = 1; k <= steps; k++) {
+      const storage = fresh.clone();
+      dieAt(storage, k);
+      await live(storage);
+      storage.before = () => undefined;
+      expect((await live(storage)).promised, `step ${k}`).to.equal(ALL.length);
+      await expectSafe(
+        storage.crash(() => false, false),
+        ALL.length,
+        `step ${k}`,
+      );
+    }
+  });
+
+  it('makes durable again what a failed flush may have lost without leaving a mark', async () => {
+    for (const change of [false, true]) {
+      const storage = await newDisk();
+      const opened = await Opened.on(storage);
+      let n = 0;
+      await opened.write(accepted(n++));
+      storage.before = (call) => {
+        const wanted = call.operation === 'datasync' && (!change || call.path === segment(2));
+        if (wanted || call.operation === 'replace') throw new Error('EIO');
+        return undefined;
+      };
+      while (opened.failures.length === 0) await opened.write(accepted(n++)).catch(() => undefined);
+      await opened.journal.close();
+      storage.before = () => undefined;
+      expect(await recover(storage)).to.have.length(n);
+      expect(await recover(storage.crash(() => false, false))).to.have.length(n);
+    }
+  });
+
+  it('makes a segment anew that was torn while it was begun', async () => {
+    const storage = await newDisk();
+    const opened = await Opened.on(storage);
+    let n = 0;
+    await opened.write(accepted(n++, 'x'.repeat(1000)));
+    storage.before = (call) => {
+      if (call.operation === 'datasync' && call.path === segment(2)) throw new Error('dead');
+      return undefined;
+    };
+    await opened.write(accepted(n++, 'x'.repeat(1200))).catch(() => undefined);
+    expect(opened.failures).to.have.length(1);
+    await opened.journal.close();
+    const image = storage.crash((sector) => sector > 0, true);
+    image.put('/data/failed', undefined);
+    expect(
+      image
+        .bytes(segment(2))
+        .subarray(0, 512)
+        .every((byte) => byte === 0),
+    ).to.equal(true);
+    expect(image.bytes(segment(2)).some((byte) => byte !== 0)).to.equal(true);
+    const next = await Opened.on(image);
+    expect(next.recovered).to.have.length(n - 1);
+    expect(next.notes).to.include('journal-torn').and.not.to.include('journal-copied');
+    await next.write(accepted(n - 1, 'y'.repeat(800)));
+    expect(next.journal.size().segments).to.equal(2);
+    await next.journal.close();
+    const last = await Opened.on(image);
+    expect(last.recovered).to.have.length(n);
+    expect(last.notes).not.to.include('journal-torn');
+    await last.journal.close();
+  });
+
+  it('relies on no name that an earlier life gave and a power failure could take back', async () => {
+    const storage = await newDisk();
+    storage.before = (call) => {
+      if (
+        call.operation === 'syncDirectory' &&
+        call.path.endsWith('journal') &&
+        storage.paths().includes(segment(2))
+      ) {
+        throw new Error('killed');
+      }
+      return undefined;
+    };
+    await (await Opened.on(storage)).journal.close();
+    expect(storage.paths()).to.include(segment(2));
+    storage.before = (call) => {
+      if (call.operation === 'write' && call.path.endsWith('.new')) throw new Error('ENOSPC');
+      return undefined;
+    };
+    const opened = await Opened.on(storage);
+    let n = 0;
+    while (opened.journal.size().segments < 2) await opened.write(accepted(n++));
+    await opened.journal.close();
+    expect(await recover(storage.crash(() => false, false))).to.have.length(n);
+  });
+
+  it('makes the journal durable before the identity that vouches for it', async () => {
+    const storage = new MemoryStorage();
+    await writeNewJournal(storage, DIRECTORY, IDENTITY, SEGMENT_BYTES);
+    const steps = storage.calls.map(({ operation, path }) => `${operation} ${path}`);
+    const order = [
+      `sync ${segment(1)}.new`,
+      `rename ${segment(1)}`,
+      `syncDirectory ${DIRECTORY}/journal`,
+      `syncDirectory ${DIRECTORY}`,
+      `replace ${DIRECTORY}/identity.json`,
+      `syncDirectory ${DIRECTORY}`,
+    ];
+    expect(steps.filter((step) => order.includes(step))).to.deep.equal(order);
   });
 
   it('flushes what an earlier life wrote and didn’t flush before it hands it out', async () => {

@@ -225,6 +225,13 @@ describe('damage to the journal (spec.md, "Durability")', () => {
     await expectRefused(storage, 1, record);
   });
 
+  it('refuses a header whose end alone is zero, while its records are there', async () => {
+    const { storage, group } = await twoGroups();
+    const header = group + GROUP_HEADER_BYTES;
+    storage.bytes(segment(1)).fill(0, header - 5, header);
+    await expectRefused(storage, 1, group);
+  });
+
   it('refuses groups that are out of order', async () => {
     const { storage, group, end } = await twoGroups();
     const bytes = storage.bytes(segment(1));
@@ -307,6 +314,30 @@ describe('damage to whole files (spec.md, "Durability")', () => {
       storage.put(segment(2), whole.bytes(segment(2)).subarray(0, length));
       expect(await refusal(recover(storage)), `${length}`).to.include({ code: 'corrupt', file: segment(2) });
     }
+  });
+
+  it('refuses a cut last group in a segment that another one follows', async () => {
+    const storage = await newDisk();
+    const opened = await Opened.on(storage);
+    let n = 0;
+    while (opened.journal.size().segments < 2) await opened.write(accepted(n++), accepted(n++));
+    await opened.journal.close();
+    const bytes = storage.bytes(segment(1));
+    const record = bytes.lastIndexOf(0x0a, endOf(bytes) - 2) + 1;
+    bytes.fill(0, record);
+    await expectRefused(storage, 1, record);
+  });
+
+  it('refuses a segment that lost its header, and nothing else', async () => {
+    const storage = await newDisk();
+    const opened = await Opened.on(storage);
+    let n = 0;
+    while (opened.journal.size().segments < 2) await opened.write(accepted(n++));
+    await opened.journal.close();
+    storage.put(segment(3), undefined);
+    const bytes = storage.bytes(segment(2));
+    bytes.fill(0, 0, bytes.indexOf('\n') + 1);
+    await expectRefused(storage, 2, 0);
   });
 
   it('refuses segments that were swapped, copied, or taken from elsewhere', async () => {

@@ -22,6 +22,8 @@ export interface Call {
 interface Inode {
   current: Buffer;
   durable: Buffer;
+  /** Sectors that the next sync will write. */
+  dirty: Set<number>;
 }
 
 const SECTOR_BYTES = 512;
@@ -32,7 +34,8 @@ function systemError(code: string, path: string): Error {
 
 /**
  * A disk in memory that keeps apart what programs see and what a crash would leave: bytes become durable by a sync of
- * their file, names by a sync of their directory.
+ * their file, names by a sync of their directory. As on Linux, a sync that fails leaves the bytes readable and takes
+ * them for written, so that no later sync brings them to the disk.
  */
 export class MemoryStorage implements Storage {
   /** Called before each operation: throws to fail it, waits to delay it; a number cuts a write short. */
@@ -47,7 +50,7 @@ export class MemoryStorage implements Storage {
     let inode = this.names.get(path);
     if (mode === 'create') {
       if (inode) throw systemError('EEXIST', path);
-      inode = { current: Buffer.alloc(0), durable: Buffer.alloc(0) };
+      inode = { current: Buffer.alloc(0), durable: Buffer.alloc(0), dirty: new Set() };
       this.names.set(path, inode);
     }
     if (!inode) throw systemError('ENOENT', path);
@@ -80,7 +83,7 @@ export class MemoryStorage implements Storage {
 
   async replace(path: string, text: string): Promise<void> {
     await this.call('replace', path);
-    this.names.set(path, { current: Buffer.from(text), durable: Buffer.from(text) });
+    this.names.set(path, { current: Buffer.from(text), durable: Buffer.from(text), dirty: new Set() });
   }
 
   async syncDirectory(path: string): Promise<void> {
@@ -99,7 +102,7 @@ export class MemoryStorage implements Storage {
   /** Puts a file there, durably; `undefined` takes it away. */
   put(path: string, bytes: Buffer | undefined): void {
     if (bytes) {
-      const inode = { current: Buffer.from(bytes), durable: Buffer.from(bytes) };
+      const inode = { current: Buffer.from(bytes), durable: Buffer.from(bytes), dirty: new Set<number>() };
       this.names.set(path, inode);
       this.durable_names.set(path, inode);
     } else {
@@ -164,17 +167,26 @@ export class MemoryStorage implements Storage {
           inode.current = Buffer.concat([inode.current, Buffer.alloc(end - inode.current.length)]);
         }
         bytes.copy(inode.current, offset, 0, length);
+        for (let at = offset - (offset % SECTOR_BYTES); at < end; at += SECTOR_BYTES) inode.dirty.add(at);
         return length;
       },
-      datasync: async () => {
-        await this.call('datasync', path);
-        inode.durable = Buffer.from(inode.current);
-      },
-      sync: async () => {
-        await this.call('sync', path);
-        inode.durable = Buffer.from(inode.current);
-      },
+      datasync: () => this.flush('datasync', path, inode),
+      sync: () => this.flush('sync', path, inode),
       close: () => Promise.resolve(),
     };
+  }
+
+  private async flush(operation: 'datasync' | 'sync', path: string, inode: Inode): Promise<void> {
+    const dirty = [...inode.dirty];
+    try {
+      await this.call(operation, path);
+    } finally {
+      inode.dirty.clear();
+    }
+    if (inode.durable.length < inode.current.length) {
+      const missing = Buffer.alloc(inode.current.length - inode.durable.length);
+      inode.durable = Buffer.concat([inode.durable, missing]);
+    }
+    for (const at of dirty) inode.current.copy(inode.durable, at, at, at + SECTOR_BYTES);
   }
 }

@@ -126,6 +126,23 @@ describe('printing a journal (spec.md, "Durability")', () => {
     expect((await print(storage)).found.records).to.equal(60);
   });
 
+  it('looks again where a node has written since', async () => {
+    const whole = await diskWith(RECORDS.slice(0, 2), RECORDS.slice(2));
+    const bytes = Buffer.from(whole.bytes(segment(1)));
+    const second = bytes.lastIndexOf(' group ') - 8;
+    for (let cut = second; cut < endOf(bytes); cut += 5) {
+      const storage = whole.clone();
+      storage.bytes(segment(1)).fill(0, cut);
+      const printing = printJournal(DIRECTORY, storage);
+      /* The title, the file, the first group: by now its segment has been looked at. */
+      for (let line = 0; line < 3; line++) await printing.next();
+      bytes.copy(storage.bytes(segment(1)));
+      let next = await printing.next();
+      while (!next.done) next = await printing.next();
+      expect(next.value, `${cut}`).to.include({ ok: true, records: RECORDS.length, torn: undefined });
+    }
+  });
+
   it('refuses without an identity', async () => {
     const storage = await diskWith(RECORDS);
     storage.put(identityPath(DIRECTORY), undefined);

@@ -90,6 +90,43 @@ describe('reading old entries back (spec.md, "Durability")', () => {
     await again.journal.close();
   });
 
+  it('gives a newer acceptance that waits behind one being flushed', async () => {
+    const storage = await newDisk();
+    const opened = await Opened.on(storage);
+    await opened.write(...range(0, 5).map((n) => accepted(n)));
+    const releases: (() => void)[] = [];
+    let arrived: () => void = () => undefined;
+    storage.before = async ({ operation }) => {
+      if (operation === 'datasync') {
+        await new Promise<void>((resolve) => {
+          releases.push(resolve);
+          arrived();
+        });
+      }
+      return undefined;
+    };
+    const flush = (): Promise<void> => new Promise((resolve) => (arrived = resolve));
+    let flushing = flush();
+    opened.journal.append(accepted(2, 'newer', 2));
+    await flushing;
+    opened.journal.append(accepted(2, 'newest', 3));
+    flushing = flush();
+    releases.shift()?.();
+    await flushing;
+    expect(opened.journal.durable).to.equal(6);
+    const found = await opened.journal.readRange(entry(0), NO_LIMIT);
+    expect(found.map((one) => one.decree.value)).to.deep.equal([
+      'value 0',
+      'value 1',
+      'newest',
+      'value 3',
+      'value 4',
+    ]);
+    storage.before = () => undefined;
+    releases.shift()?.();
+    await opened.journal.close();
+  });
+
   it('ends a range at the first entry that isn’t held, and at its limits', async () => {
     const { opened } = await fifty();
     const read = async (first: number, entries: number, bytes: number): Promise<number[]> =>
