@@ -154,7 +154,7 @@ export class Checker {
         return justified(this.#reportIsTrue(node, message.entry, message.roundvalue, message.round));
       case MessageType.Nack:
         this.#counters.add('Nack sent');
-        justified(disk.promised >= message.promised);
+        justified(message.promised === 0 || disk.promised >= message.promised);
         return justified(this.#reportIsTrue(node, message.entry, message.roundvalue, message.round));
       case MessageType.Accepted: {
         const decree = disk.accepted.get(message.entry)?.get(message.round);

@@ -15,7 +15,11 @@ interface Options {
   readonly seeds?: number;
   readonly first: number;
   readonly trace?: boolean;
+  readonly bail?: boolean;
 }
+
+/** Above this a seed is named: five seconds are what is promised. */
+const SLOW_HEALING_MS = 5_000;
 
 /** The commit that is simulated, if this is a checkout. */
 function commit(): string {
@@ -65,7 +69,9 @@ function main(options: Options): void {
   for (let seed = first; seed < first + count; seed++) {
     const result = runOne(seed, options.trace === true);
     counters.merge(result.counters);
+    if (result.healed_ms > SLOW_HEALING_MS) say(`seed ${seed} takes ${result.healed_ms.toFixed(0)} ms to have a leader`);
     results.push(result);
+    if (result.failure && options.bail) break;
     if (count === 1) say(`hash ${result.hash}`);
   }
   report(results, counters, performance.now() - began_ms);
@@ -80,5 +86,6 @@ const command = new Command('sim')
   .option('--seeds <n>', 'how many seeds to run', parseWhole)
   .option('--first <seed>', 'the first of them', parseWhole, 1)
   .option('--seed <seed>', 'run this seed only', parseWhole)
+  .option('--bail', 'stop at the first seed that fails')
   .option('--trace', 'print every event');
 main(command.parse().opts<Options>());

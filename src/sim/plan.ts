@@ -1,3 +1,4 @@
+import { RETAINED_ENTRIES } from '../core/limits.js';
 import { Random } from './random.js';
 
 /** A node, or whoever leads when the time comes. */
@@ -66,6 +67,8 @@ export interface Plan {
   readonly seed: number;
   readonly nodes: number;
   readonly has_app: boolean;
+  /** Entries that are in the journals before the run begins, in parts of different length. */
+  readonly prehistory: number;
   /** Of the safety phase. */
   readonly duration_ms: number;
   readonly network: NetworkPlan;
@@ -90,22 +93,28 @@ export const CALM_NETWORK: NetworkPlan = {
 
 export const CALM_DISK: DiskPlan = { least_ms: 0.05, most_ms: 2 };
 
+/** Up to this, the slowest leader's heartbeat still comes before the fastest follower's time-out. */
+const MAX_SKEW = 0.25;
+
 /** Draws the plan of a seed, swarm-style: which faults there are, how many nodes, how much load. */
 export function drawPlan(seed: number): Plan {
   const random = new Random(seed, 'plan');
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
   const duration_ms = random.spread(5_000, 60_000);
   const has_app = random.chance(0.5);
+  // Long enough that most of it is in no memory any more.
+  const prehistory = random.chance(0.04) ? random.whole(RETAINED_ENTRIES, RETAINED_ENTRIES + 1000) : 0;
   return {
     seed,
     nodes,
     has_app,
-    duration_ms,
+    prehistory,
+    duration_ms: prehistory > 0 ? Math.min(duration_ms, 10_000) : duration_ms,
     network: drawNetwork(random),
     disk: drawDisk(random),
     clients: drawClients(random),
     timers_first: random.chance(0.3) ? random.next() : 0,
-    skew: random.chance(0.5) ? random.between(0, 0.4) : 0,
+    skew: random.chance(0.5) ? random.between(0, MAX_SKEW) : 0,
     actions: drawActions(random, nodes, has_app, duration_ms),
   };
 }

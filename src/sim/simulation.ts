@@ -8,6 +8,7 @@ import { History } from './history.js';
 import { Network } from './network.js';
 import { Node } from './node.js';
 import type { Action, Plan, Target, TimedAction } from './plan.js';
+import { writePrehistory } from './prehistory.js';
 import { Random } from './random.js';
 import { Schedule } from './schedule.js';
 import { Trace } from './trace.js';
@@ -19,6 +20,9 @@ export const LIVENESS_LIMIT_MS = 60_000;
 /** How often it is looked whether it has. */
 const LIVENESS_LOOK_MS = 50;
 
+/** How long a whole cluster is watched: nothing may happen in it any more but heartbeats. */
+const QUIET_MS = 5_000;
+
 /** More events than any run needs: a storm of messages is a failure too. */
 const MAX_EVENTS = 20_000_000;
 
@@ -27,7 +31,7 @@ export interface RunResult {
   readonly hash: string;
   readonly events: number;
   readonly virtual_ms: number;
-  /** How long the healed majority took to be whole. */
+  /** How long the healed majority took to have a leader. */
   readonly healed_ms: number;
   readonly counters: Counters;
   readonly failure: SimulationFailure | undefined;
@@ -74,6 +78,7 @@ class Simulation {
     const world = this.#world;
     this.#nodes = Array.from({ length: plan.nodes }, (_, i) => new Node(world, i));
     checker.nodes = this.#nodes;
+    if (plan.prehistory > 0) writePrehistory(world, this.#nodes);
     this.#history = new History(() => checker.model);
     this.#clients = Array.from(
       { length: plan.clients.count },
@@ -206,40 +211,61 @@ class Simulation {
     for (const node of majority) node.heal();
     for (const client of this.#clients) client.calmDown();
     const began_ms = schedule.now_ms;
-    // First what was left over, then one more operation each, which shows that the cluster goes on.
-    this.#await([...majority], began_ms);
-    for (const client of this.#clients) client.askOnce();
-    this.#await([...majority], began_ms);
+    this.#await(began_ms, () => this.#lacksLeader([...majority]));
     this.#healed_ms = schedule.now_ms - began_ms;
-    this.#world.counters.most('most ms until whole', Math.round(this.#healed_ms));
+    this.#world.counters.most('most ms until led', Math.round(this.#healed_ms));
+    // First what was left over, then one more operation each, which shows that the cluster goes on.
+    this.#await(began_ms, () => this.#lacks([...majority]));
+    for (const client of this.#clients) client.askOnce();
+    this.#await(began_ms, () => this.#lacks([...majority]));
+    this.#world.counters.most('most ms until idle', Math.round(schedule.now_ms - began_ms));
+    this.#expectQuiet([...majority]);
   }
 
-  #await(majority: readonly Node[], began_ms: number): void {
+  /** Nobody stands against a living leader, and it doesn't give way. */
+  #expectQuiet(majority: readonly Node[]): void {
+    const { schedule, counters } = this.#world;
+    const prepares = counters.get('sent: Prepare');
+    const reigns = counters.get('reigns');
+    this.#advance(schedule.now_ms + QUIET_MS);
+    if (counters.get('sent: Prepare') !== prepares || counters.get('reigns') !== reigns)
+      throw new SimulationFailure('unrest', 'an election in a cluster that is whole and idle');
+    const lack = this.#lacks(majority);
+    if (lack !== undefined) throw new SimulationFailure('unrest', lack);
+  }
+
+  #await(began_ms: number, lacks: () => string | undefined): void {
     const { schedule } = this.#world;
     for (;;) {
       this.#advance(schedule.now_ms + LIVENESS_LOOK_MS);
-      const lack = this.#lacks(majority);
+      const lack = lacks();
       if (lack === undefined) return;
       if (schedule.now_ms - began_ms > LIVENESS_LIMIT_MS) throw new SimulationFailure('liveness', lack);
     }
   }
 
-  /** What the healed majority lacks to be whole; undefined if nothing. */
-  #lacks(majority: readonly Node[]): string | undefined {
-    const states = majority.map(({ life }) => life?.state);
+  /** What the healed majority lacks to have one leader, whom all follow; undefined if nothing. */
+  #lacksLeader(majority: readonly Node[]): string | undefined {
     const leaders = majority.filter(({ life }) => life?.state.proposer.reign !== undefined);
     const [leader] = leaders;
     if (leader === undefined || leaders.length > 1) return `${leaders.length} leaders`;
-    const committed = leader.life?.state.learner.committed;
-    for (const [i, state] of states.entries()) {
-      const node = majority[i]?.index ?? -1;
-      if (state === undefined) return `node ${node} is down`;
-      if (node !== leader.index && state.election.leader !== leader.self)
-        return `node ${node} doesn't follow ${leader.index}`;
-      if (state.learner.committed !== committed)
-        return `node ${node} knows ${state.learner.committed} entries chosen, the leader ${committed ?? '?'}`;
+    const astray = majority.find(
+      ({ self, life }) => self !== leader.self && life?.state.election.leader !== leader.self,
+    );
+    return astray && `node ${astray.index} doesn't follow ${leader.index}`;
+  }
+
+  /** What the healed majority lacks to be whole and idle; undefined if nothing. */
+  #lacks(majority: readonly Node[]): string | undefined {
+    const leaderless = this.#lacksLeader(majority);
+    if (leaderless !== undefined) return leaderless;
+    const leader = majority.find(({ life }) => life?.state.proposer.reign !== undefined)?.life?.state;
+    const committed = leader?.learner.committed;
+    for (const { index, life } of majority) {
+      const known = life?.state.learner.committed;
+      if (known !== committed) return `node ${index} knows ${known ?? 0} entries chosen of ${committed ?? 0}`;
     }
-    if ((leader.life?.state.proposer.reign?.in_flight.size ?? 0) > 0) return 'entries are in flight';
+    if ((leader?.proposer.reign?.in_flight.size ?? 0) > 0) return 'entries are in flight';
     if (committed !== this.#world.checker.model.length) return 'chosen entries are not known';
     const busy = this.#clients.find((client) => !client.idle);
     return busy?.describe();

@@ -141,7 +141,7 @@ export class Votes {
     mustHold(closed >= this.#quorum, '5 safe', () => `entry ${entry} round ${round}: only ${closed} promised`);
     for (const [lower, vote] of this.#voters.get(entry) ?? []) {
       if (lower >= round || sameDecree(vote.decree, decree)) continue;
-      const possible = this.disks.filter((disk, node) => disk.promised < round || vote.nodes.has(node)).length;
+      const possible = this.disks.filter((disk, node) => disk.promised <= lower || vote.nodes.has(node)).length;
       mustHold(
         possible < this.#quorum,
         '5 safe',
