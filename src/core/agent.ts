@@ -287,7 +287,7 @@ function abdicate(agent: AgentState, out: Outbox, reason: string): void {
   out.push({ type: 'abdicate', round: reign.round, reason });
   out.push({ type: 'follow', leader: undefined });
   dropWaiters(agent, out);
-  dropRequests(agent, out);
+  dropRequests(agent, out, reign);
 }
 
 function beat(agent: AgentState, out: Outbox): void {

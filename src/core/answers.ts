@@ -1,7 +1,7 @@
 import type { Request } from './decree.js';
 import { entry as entryOf, type ConnectionId, type Entry } from './ids.js';
 import { chosenDecree, isCommitted, mustBeLoaded, type Folded } from './learner.js';
-import { RETAINED_ANSWER_LENGTH } from './limits.js';
+import { MAX_REQUESTS_PER_CLIENT, RETAINED_ANSWER_LENGTH } from './limits.js';
 import { MessageType, type ClientRequest } from './message.js';
 import { fail, settle, startTicking, TICKS_PER_TIMEOUT, type Connection } from './connections.js';
 import type { Outbox } from './outbox.js';
@@ -79,6 +79,10 @@ export function answerQuery(
     const text = `entry ${entry} is not known to be chosen here; ${agent.learner.committed} entries are`;
     return fail(agent, out, connection.name, request, 'not-known-chosen', text, entry);
   }
+  if (mustBeLoaded(agent, entry) && connection.outstanding > MAX_REQUESTS_PER_CLIENT) {
+    const text = `${MAX_REQUESTS_PER_CLIENT} requests of this connection wait already; read their answers first`;
+    return fail(agent, out, connection.name, request, 'too-many-requests', text, entry);
+  }
   withDecree(agent, out, entry, { connection: connection.name, message }, (value) => {
     respond(agent, out, connection.name, request, entry, value);
   });
@@ -93,8 +97,6 @@ function withDecree(
   act: (value: string) => void,
 ): void {
   if (mustBeLoaded(agent, entry)) {
-    const connection = agent.clients.connections.get(asked.connection);
-    if (connection !== undefined) connection.outstanding--; // counted again when it is handled again
     out.push({ type: 'load', entry, retry: { type: 'client', ...asked } });
     return;
   }

@@ -48,9 +48,12 @@ export function onClient(
   name: ConnectionId,
   message: ClientConnectRequest | ClientRequest,
 ): void {
+  // What comes back with an entry from the journal has been counted, and may find that its client has left.
+  const comesBack = agent.loaded !== undefined;
+  if (comesBack && !agent.clients.connections.has(name)) return;
   const connection = connectionOf(agent, name);
   if (message.type === MessageType.ClientRequest) {
-    connection.outstanding++;
+    if (!comesBack) connection.outstanding++;
     if (message.request.noset) return answerQuery(agent, out, connection, message);
   }
   if (connection.waiting.length > 0) return wait(agent, out, connection, message);
@@ -182,11 +185,9 @@ function onRequest(
     const text = `this connection speaks for session ${connection.session}, not for ${request.id}`;
     return fail(agent, out, connection.name, request, 'foreign-id', text);
   }
-  if (!fitsDatagram(message.value)) {
-    const text = 'the value is larger than a datagram between agents can carry';
-    return fail(agent, out, connection.name, request, 'value-too-large', text);
-  }
   const own: Request = { id: connection.session, no: request.no, noset: false };
+  if (connection.outstanding > MAX_REQUESTS_PER_CLIENT)
+    return refuseCrowded(agent, out, reign, connection, own);
   const known = recall(agent.learner.sessions, own.id, own.no);
   if (known.kind === 'executed') return answerFromEntry(agent, out, connection.name, own, known.entry);
   if (known.kind === 'forgotten') {
@@ -195,9 +196,9 @@ function onRequest(
   }
   const underWay = agent.clients.proposed.get(own.id)?.get(own.no);
   if (underWay !== undefined) return awaitEntry(agent, out, connection.name, own, underWay);
-  if (connection.outstanding > MAX_REQUESTS_PER_CLIENT) {
-    const text = `${MAX_REQUESTS_PER_CLIENT} requests of this connection wait already; read their answers first`;
-    return fail(agent, out, connection.name, own, 'too-many-requests', text);
+  if (!fitsDatagram(message.value)) {
+    const text = 'the value is larger than a datagram between agents can carry';
+    return fail(agent, out, connection.name, own, 'value-too-large', text);
   }
   enqueue(agent, out, reign, {
     connection: connection.name,
@@ -206,13 +207,53 @@ function onRequest(
   });
 }
 
+function refuseCrowded(
+  agent: Serving,
+  out: Outbox,
+  reign: Reign,
+  connection: Connection,
+  request: Request,
+): void {
+  const isQueued = agent.clients.queue.some(({ message }) => sameRequest(message.request, request));
+  const code = isQueued || mayHaveHappened(agent, reign, request) ? 'timeout' : 'too-many-requests';
+  const text = `${MAX_REQUESTS_PER_CLIENT} requests of this connection wait already; read their answers, then ask again`;
+  fail(agent, out, connection.name, request, code, text);
+}
+
+function sameRequest(a: Request, b: Request): boolean {
+  return a.id === b.id && a.no === b.no;
+}
+
+/**
+ * Whether a request that is refused now may all the same have been executed, or be yet: its twin is in the table or
+ * under way, or may stand among the entries of earlier reigns that are not folded yet. Then no refusal is definite.
+ */
+function mayHaveHappened(agent: Serving, reign: Reign, { id, no }: Request): boolean {
+  if (recall(agent.learner.sessions, id, no).kind !== 'new') return true;
+  if (agent.clients.proposed.get(id)?.has(no) === true) return true;
+  return roundOfClientId(id) !== reign.round && agent.learner.committed < reign.gap + reign.inherited.length;
+}
+
+/** Ends a request that found no place, by the first of two codes if that end is definite. */
+function failQueued(
+  agent: Serving,
+  out: Outbox,
+  reign: Reign | undefined,
+  { connection, message: { request } }: Queued,
+  [definite, unknown]: [ErrorCode, ErrorCode],
+  text: string,
+): void {
+  const isOpen = reign !== undefined && mayHaveHappened(agent, reign, request);
+  fail(agent, out, connection, request, isOpen ? unknown : definite, text);
+}
+
 function enqueue(agent: Serving, out: Outbox, reign: Reign, queued: Queued): void {
   const { queue } = agent.clients;
   if (queue.length === 0 && isSettled(reign) && hasRoom(reign))
     return proposeRequest(agent, out, reign, queued);
   if (queue.length >= MAX_REQUESTS_QUEUED) {
     const text = `${MAX_REQUESTS_QUEUED} requests wait for a place in the log already; try again later`;
-    return fail(agent, out, queued.connection, queued.message.request, 'overloaded', text);
+    return failQueued(agent, out, reign, queued, ['overloaded', 'timeout'], text);
   }
   queue.push(queued);
   startTicking(agent, out);
@@ -269,16 +310,21 @@ export function drainQueue(agent: Serving, out: Outbox): void {
 export function releaseWaiting(agent: Serving, out: Outbox): void {
   const { patient } = agent.clients;
   if (patient.size === 0 || knownLeader(agent) === undefined) return;
-  const released = [...patient];
-  patient.clear();
-  for (const connection of released) {
-    for (const { message } of connection.waiting.splice(0)) handle(agent, out, connection, message);
+  for (const connection of [...patient]) {
+    while (connection.waiting.length > 0) {
+      const { reign } = agent.proposer;
+      if (reign !== undefined && hasSpentIds(reign)) return; // the next reign goes on from here
+      const next = connection.waiting.shift();
+      if (next !== undefined) handle(agent, out, connection, next.message);
+    }
+    patient.delete(connection);
   }
 }
 
 /** Grows what waits for a leader or for a place old; neither was proposed, so their end is definite. */
 export function ageUnproposed(agent: Serving, out: Outbox): boolean {
   const { patient, queue } = agent.clients;
+  const { reign } = agent.proposer;
   const any = queue.length > 0 || patient.size > 0;
   for (const connection of [...patient]) {
     while ((connection.waiting[0]?.ticks ?? 0) >= TICKS_PER_TIMEOUT) {
@@ -292,20 +338,20 @@ export function ageUnproposed(agent: Serving, out: Outbox): boolean {
   while ((queue[0]?.ticks ?? 0) >= TICKS_PER_TIMEOUT) {
     const old = queue.shift();
     const text = `no place in the log within ${agent.config.request_timeout_ms} ms; try again later`;
-    if (old !== undefined) fail(agent, out, old.connection, old.message.request, 'overloaded', text);
+    if (old !== undefined) failQueued(agent, out, reign, old, ['overloaded', 'timeout'], text);
   }
   for (const queued of queue) queued.ticks++;
   return any;
 }
 
 /** The reign is over: what was queued was never proposed, what was proposed may still be chosen. */
-export function dropRequests(agent: Serving, out: Outbox): void {
+export function dropRequests(agent: Serving, out: Outbox, reign: Reign): void {
   const { clients, config } = agent;
   const here = config.agents[config.self];
   const where = here === undefined ? 'this node' : formatAddress(here);
-  for (const { connection, message } of clients.queue.splice(0)) {
+  for (const queued of clients.queue.splice(0)) {
     const text = `${where} stopped leading before it proposed this; connect again`;
-    fail(agent, out, connection, message.request, 'no-leader', text);
+    failQueued(agent, out, reign, queued, ['no-leader', 'leadership-lost'], text);
   }
   clients.proposed.clear();
   clients.bound.clear();

@@ -215,6 +215,7 @@ function runBag(seed: number, agents: number, deliveries: number, odds: Odds): B
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new Error(
       `with SEED=${seed}, ${agents} agents, after ${bag.counts.deliveries} deliveries: ${text}`,
+      { cause: error },
     );
   }
   return bag;
