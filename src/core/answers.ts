@@ -1,7 +1,7 @@
 import type { Request } from './decree.js';
 import { entry as entryOf, type ConnectionId, type Entry } from './ids.js';
 import { chosenDecree, isCommitted, mustBeLoaded, type Folded } from './learner.js';
-import { MAX_REQUESTS_PER_CLIENT, RETAINED_ANSWER_LENGTH } from './limits.js';
+import { ANSWER_OVERHEAD_LENGTH, MAX_REQUESTS_PER_CLIENT, RETAINED_ANSWER_LENGTH } from './limits.js';
 import { MessageType, type ClientRequest } from './message.js';
 import { fail, settle, startTicking, TICKS_PER_TIMEOUT, type Connection } from './connections.js';
 import type { Outbox } from './outbox.js';
@@ -13,6 +13,7 @@ export interface Answers {
   readonly waiters: Map<Entry, Waiter[]>;
   /** The application's answers, oldest first; undefined: too large to be passed on. */
   readonly given: Map<Entry, string | undefined>;
+  /** Total length of `given`, each with its overhead. */
   given_length: number;
   /** Entries below this have been answered by the application that is attached now. */
   answered: Entry;
@@ -167,20 +168,25 @@ export function onFolded(agent: Answering, out: Outbox, folded: Folded): void {
   }
 }
 
+function lengthKept(answer: string | undefined): number {
+  return ANSWER_OVERHEAD_LENGTH + (answer?.length ?? 0);
+}
+
 /** The application answered an entry. Answers are kept for those who ask again, up to a bound. */
 export function onAppResponse(agent: Answering, out: Outbox, entry: Entry, value: string | undefined): void {
   const { answers } = agent.clients;
   if (answers.app !== 'attached') return;
+  if (answers.given.has(entry)) return; // the first one stands
   answers.answered = entryOf(Math.max(answers.answered, entry + 1));
-  if (!answers.given.has(entry)) answers.given_length += value?.length ?? 0;
   answers.given.set(entry, value);
+  answers.given_length += lengthKept(value);
   const waiters = answers.waiters.get(entry) ?? [];
   answers.waiters.delete(entry);
   for (const { connection, request } of waiters) tellAnswer(agent, out, connection, request, entry, value);
   for (const [old, kept] of answers.given) {
     if (answers.given_length <= RETAINED_ANSWER_LENGTH) break;
     answers.given.delete(old);
-    answers.given_length -= kept?.length ?? 0;
+    answers.given_length -= lengthKept(kept);
   }
 }
 

@@ -463,7 +463,7 @@ describe('core, clients (spec.md, "Clients")', () => {
 
   it('knows a connection by its first word only', () => {
     const one = new OneAgent(0);
-    closed(one, 5 as ConnectionId);
+    closed(one, 5);
     expectNoTrace(one);
   });
 });

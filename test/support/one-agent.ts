@@ -43,7 +43,7 @@ export class OneAgent {
   }
 
   durable(position = this.state.journal.appended): this {
-    return this.step({ type: 'durable', position: position as typeof this.state.journal.appended });
+    return this.step({ type: 'durable', position: position });
   }
 
   message(from: number, message: PeerMessage): this {
