@@ -15,6 +15,8 @@ export interface Answers {
   readonly given: Map<Entry, string | undefined>;
   /** Total length of `given`, each with its overhead. */
   given_length: number;
+  /** No entry of `given` lies below this. */
+  given_from: Entry;
   /** Entries below this have been answered by the application that is attached now. */
   answered: Entry;
   /** `none`: values are their own answers. `attached`: it answers. `expected`: it is coming, or coming back. */
@@ -32,6 +34,7 @@ export function newAnswers(has_app: boolean): Answers {
     waiters: new Map(),
     given: new Map(),
     given_length: 0,
+    given_from: entryOf(0),
     answered: entryOf(0),
     app: has_app ? 'expected' : 'none',
   };
@@ -183,10 +186,19 @@ export function onAppResponse(agent: Answering, out: Outbox, entry: Entry, value
   const waiters = answers.waiters.get(entry) ?? [];
   answers.waiters.delete(entry);
   for (const { connection, request } of waiters) tellAnswer(agent, out, connection, request, entry, value);
-  for (const [old, kept] of answers.given) {
-    if (answers.given_length <= RETAINED_ANSWER_LENGTH) break;
+  dropOldAnswers(answers, entry);
+}
+
+/** Keeps `given` in its bound. It is walked by number: a map's own order costs more the more was deleted from it. */
+function dropOldAnswers(answers: Answers, latest: Entry): void {
+  if (answers.given.size === 1) answers.given_from = latest;
+  answers.given_from = entryOf(Math.min(answers.given_from, latest));
+  while (answers.given_length > RETAINED_ANSWER_LENGTH && answers.given_from <= latest) {
+    const old = answers.given_from;
+    answers.given_from = entryOf(old + 1);
+    if (!answers.given.has(old)) continue;
+    answers.given_length -= lengthKept(answers.given.get(old));
     answers.given.delete(old);
-    answers.given_length -= lengthKept(kept);
   }
 }
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 
 import { NO_REQUEST } from '../../src/core/decree.js';
 import { ERROR_CODES, errorText, type ErrorCode } from '../../src/core/errors.js';
-import { clientId, entry, type ConnectionId } from '../../src/core/ids.js';
+import { clientId, entry } from '../../src/core/ids.js';
 import {
   MAX_ENTRIES_IN_FLIGHT,
   MAX_REQUESTS_PER_CLIENT,
