@@ -91,7 +91,11 @@ export class Checker {
     if (records.length > RECOVERED_TWICE_RECORDS) return;
     const again = newAgent(state.config);
     for (const record of records) recover(again, record);
-    mustHold(fingerprint(again) === fingerprint(state), '10 recovery', () => `node ${node}: twice is not once`);
+    mustHold(
+      fingerprint(again) === fingerprint(state),
+      '10 recovery',
+      () => `node ${node}: twice is not once`,
+    );
   }
 
   /* --- the core -------------------------------------------------------------------------------------------------- */
@@ -114,7 +118,8 @@ export class Checker {
     for (; seen.committed < learner.committed; seen.committed++) {
       const decree = chosenDecree(state, entryOf(seen.committed));
       if (decree !== undefined) this.votes.mustBeChosen(node, seen.committed, decree, 'committed');
-      else mustHold(seen.committed < learner.retained, '6 chosen', () => `entry ${seen.committed} is unknown`);
+      else
+        mustHold(seen.committed < learner.retained, '6 chosen', () => `entry ${seen.committed} is unknown`);
     }
     // Entries beyond a hole: as many as the map holds beyond the commit index.
     let ahead = learner.chosen.size - (learner.committed - learner.retained);
@@ -144,7 +149,11 @@ export class Checker {
   onSend(node: number, to: AgentIndex, message: PeerMessage): void {
     const disk = this.votes.disk(node);
     const justified = (holds: boolean): void =>
-      mustHold(holds, '3 durable', () => `node ${node} sends what its disk doesn't hold: ${JSON.stringify(message)}`);
+      mustHold(
+        holds,
+        '3 durable',
+        () => `node ${node} sends what its disk doesn't hold: ${JSON.stringify(message)}`,
+      );
     switch (message.type) {
       case MessageType.Prepare:
         return justified(disk.used.has(message.round));
@@ -158,11 +167,16 @@ export class Checker {
         return justified(this.#reportIsTrue(node, message.entry, message.roundvalue, message.round));
       case MessageType.Accepted: {
         const decree = disk.accepted.get(message.entry)?.get(message.round);
-        return justified(decree !== undefined && sameDecree(decree, { ...message.request, value: message.value }));
+        return justified(
+          decree !== undefined && sameDecree(decree, { ...message.request, value: message.value }),
+        );
       }
       case MessageType.AcceptRequest:
         this.#checkNotice(node, message.committed);
-        return this.#checkProposal(node, message.entry, message.round, { ...message.request, value: message.value });
+        return this.#checkProposal(node, message.entry, message.round, {
+          ...message.request,
+          value: message.value,
+        });
       case MessageType.Heartbeat:
         return this.#checkNotice(node, message.committed);
     }
@@ -193,7 +207,11 @@ export class Checker {
   #checkProposal(node: number, entry: number, round: number, decree: Decree): void {
     const known = this.#proposals.get(round) ?? { owner: node, decrees: new Map<number, Decree>() };
     this.#proposals.set(round, known);
-    mustHold(known.owner === node, '2 owner', () => `nodes ${node} and ${known.owner} propose at round ${round}`);
+    mustHold(
+      known.owner === node,
+      '2 owner',
+      () => `nodes ${node} and ${known.owner} propose at round ${round}`,
+    );
     const before = known.decrees.get(entry);
     if (before !== undefined) {
       mustHold(
@@ -217,7 +235,11 @@ export class Checker {
   /** An entry came up for an application, and was sent to it or not. */
   onOffered(entry: Entry, sent: boolean): void {
     const outcome = this.model.outcome(entry);
-    mustHold(outcome?.executed === sent, '8 once', () => `entry ${entry} is sent to the application: ${sent}`);
+    mustHold(
+      outcome?.executed === sent,
+      '8 once',
+      () => `entry ${entry} is sent to the application: ${sent}`,
+    );
   }
 
   /** An application has applied an entry: its answer shows all it has applied before (7). */
@@ -246,7 +268,6 @@ export class Checker {
       () => `node ${node} answers ${request.id}/${request.no} with entry ${entry} and ${value}`,
     );
   }
-
 }
 
 /** Everything of a state that recovery rebuilds, as text. */

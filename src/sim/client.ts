@@ -301,11 +301,8 @@ export class Client {
       this.#speaks = false;
       this.#end?.end();
     }
-    if (this.#random.chance(clients.leave)) this.#tryElsewhere(this.#random.between(0, 200));
-    else if (this.#random.chance(clients.leave) && this.#pending.length === 0) {
-      this.#session = 0;
-      this.#answered = [];
-      this.#tryElsewhere(this.#random.between(0, 200));
-    }
+    if (!this.#random.chance(clients.leave)) return;
+    if (this.#pending.length === 0 && this.#random.chance(0.5)) this.#abandonSession();
+    this.#tryElsewhere(this.#random.between(0, 200));
   }
 }

@@ -130,7 +130,9 @@ export class Disk {
     let at = 0;
     this.#sequence = 1;
     while (at < this.#length) {
-      const header = parseGroupHeader(this.#bytes.subarray(at, Math.min(at + GROUP_HEADER_BYTES, this.#length)));
+      const header = parseGroupHeader(
+        this.#bytes.subarray(at, Math.min(at + GROUP_HEADER_BYTES, this.#length)),
+      );
       if (header === undefined) return this.#cut(records, at, []);
       mustHold(header.sequence === this.#sequence, 'disk', () => `group ${header.sequence} out of order`);
       const start = at + GROUP_HEADER_BYTES;
@@ -140,7 +142,11 @@ export class Disk {
       if (bad !== undefined) {
         const torn = hasZeroSector(bytes, start, bad) || isCutShort(bytes, bad, header.bytes);
         mustHold(torn, 'disk', () => 'a torn group is taken for damage');
-        return this.#cut(records, at, lines.map(({ text }) => text));
+        return this.#cut(
+          records,
+          at,
+          lines.map(({ text }) => text),
+        );
       }
       this.#sequence++;
       at = start + header.bytes;

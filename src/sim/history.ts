@@ -84,7 +84,11 @@ export class History {
     for (const { id, no, state } of this.operations) {
       if (state !== 'failed') continue;
       const entry = this.model().entryOf(id, no);
-      mustHold(entry === undefined, '9 definite', () => `${id}/${no} was refused for good, and stands at ${entry ?? ''}`);
+      mustHold(
+        entry === undefined,
+        '9 definite',
+        () => `${id}/${no} was refused for good, and stands at ${entry ?? ''}`,
+      );
     }
   }
 }

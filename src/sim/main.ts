@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { Counters, SOMETIMES } from './counters.js';
-import { drawPlan } from './plan.js';
+import { drawPlan, type Plan } from './plan.js';
+import { shrink } from './shrink.js';
 import { simulate, type RunResult } from './simulation.js';
 
 function parseWhole(text: string): number {
@@ -16,10 +18,16 @@ interface Options {
   readonly first: number;
   readonly trace?: boolean;
   readonly bail?: boolean;
+  readonly plan?: string;
+  readonly store?: string;
+  readonly shrink: boolean;
 }
 
 /** Above this a seed is named: five seconds are what is promised. */
 const SLOW_HEALING_MS = 5_000;
+
+/** Lines of a failing run that are shown. */
+const SHOWN_LINES = 80;
 
 /** The commit that is simulated, if this is a checkout. */
 function commit(): string {
@@ -34,13 +42,32 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function runOne(seed: number, trace: boolean): RunResult {
-  const result = simulate(drawPlan(seed), trace ? say : undefined);
-  if (result.failure) {
-    if (!trace) for (const line of result.trace.slice(-60)) say(line);
-    say(`seed ${seed} fails: ${result.failure.message}`);
-  }
+function runOne(plan: Plan, options: Options): RunResult {
+  const result = simulate(plan, options.trace === true ? say : undefined);
+  if (result.failure) explain(result, options);
   return result;
+}
+
+/** Makes a failing run small, shows how it ends, and keeps its plan where it is asked to. */
+function explain(result: RunResult, options: Options): void {
+  const { seed } = result.plan;
+  say(`seed ${seed} fails: ${result.failure?.message ?? ''}`);
+  const small = options.shrink ? shrink(result) : { plan: result.plan, result, tries: 0 };
+  if (options.trace !== true) for (const line of small.result.trace.slice(-SHOWN_LINES)) say(line);
+  const { nodes, actions, duration_ms } = small.plan;
+  say(
+    `seed ${seed} after ${small.tries} tries to shrink it: ${nodes} nodes, ${actions.length} deeds, ` +
+      `${duration_ms.toFixed(0)} ms: ${small.result.failure?.message ?? ''}`,
+  );
+  if (options.store === undefined) return;
+  writeFileSync(options.store, `${JSON.stringify(small.plan, undefined, 2)}\n`);
+  say(`the plan is in ${options.store}`);
+}
+
+/** The plans that are asked for: one from a file, or those of the seeds. */
+function* plansOf(options: Options, first: number, count: number): Generator<Plan> {
+  if (options.plan !== undefined) yield JSON.parse(readFileSync(options.plan, 'utf8')) as Plan;
+  else for (let seed = first; seed < first + count; seed++) yield drawPlan(seed);
 }
 
 function report(results: readonly RunResult[], counters: Counters, took_ms: number): void {
@@ -59,17 +86,19 @@ function report(results: readonly RunResult[], counters: Counters, took_ms: numb
 
 function main(options: Options): void {
   const first = options.seed ?? options.first;
-  const count = options.seed === undefined ? (options.seeds ?? 100) : 1;
+  const isOne = options.seed !== undefined || options.plan !== undefined;
+  const count = isOne ? 1 : (options.seeds ?? 100);
   const heading = count === 1 ? `seed ${first}` : `seeds ${first} to ${first + count - 1}`;
   const version = commit();
   say(`${heading} at commit ${version}`);
   const began_ms = performance.now();
   const counters = new Counters();
   const results: RunResult[] = [];
-  for (let seed = first; seed < first + count; seed++) {
-    const result = runOne(seed, options.trace === true);
+  for (const plan of plansOf(options, first, count)) {
+    const result = runOne(plan, options);
     counters.merge(result.counters);
-    if (result.healed_ms > SLOW_HEALING_MS) say(`seed ${seed} takes ${result.healed_ms.toFixed(0)} ms to have a leader`);
+    if (result.healed_ms > SLOW_HEALING_MS)
+      say(`seed ${plan.seed} takes ${result.healed_ms.toFixed(0)} ms to have a leader`);
     results.push(result);
     if (result.failure && options.bail) break;
     if (count === 1) say(`hash ${result.hash}`);
@@ -82,10 +111,15 @@ function main(options: Options): void {
 }
 
 const command = new Command('sim')
-  .description('Runs the real core in a simulated cluster, under every fault that a seed draws, and checks it.')
+  .description(
+    'Runs the real core in a simulated cluster, under every fault that a seed draws, and checks it.',
+  )
   .option('--seeds <n>', 'how many seeds to run', parseWhole)
   .option('--first <seed>', 'the first of them', parseWhole, 1)
   .option('--seed <seed>', 'run this seed only', parseWhole)
+  .option('--plan <file>', 'run a stored plan')
+  .option('--store <file>', 'write the plan of a failing seed there, made small')
+  .option('--no-shrink', 'leave failing plans as they are')
   .option('--bail', 'stop at the first seed that fails')
   .option('--trace', 'print every event');
 main(command.parse().opts<Options>());

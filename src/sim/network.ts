@@ -160,14 +160,17 @@ export class StreamEnd {
     if (this.#pumping || next === undefined) return;
     this.#pumping = true;
     const wait_ms = Math.max(0, next.at_ms - this.schedule.now_ms);
-    this.schedule.after(this.network.isCut(this.here, this.there) ? wait_ms + STREAM_RETRY_MS : wait_ms, () => {
-      this.#pumping = false;
-      if (!this.network.isCut(this.here, this.there)) {
-        const first = this.#queue.shift();
-        if (first !== undefined) this.peer?.take(first.parcel);
-      }
-      this.#pump();
-    });
+    this.schedule.after(
+      this.network.isCut(this.here, this.there) ? wait_ms + STREAM_RETRY_MS : wait_ms,
+      () => {
+        this.#pumping = false;
+        if (!this.network.isCut(this.here, this.there)) {
+          const first = this.#queue.shift();
+          if (first !== undefined) this.peer?.take(first.parcel);
+        }
+        this.#pump();
+      },
+    );
   }
 
   private take(parcel: Parcel): void {

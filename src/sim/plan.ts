@@ -96,11 +96,14 @@ export const CALM_DISK: DiskPlan = { least_ms: 0.05, most_ms: 2 };
 /** Up to this, the slowest leader's heartbeat still comes before the fastest follower's time-out. */
 const MAX_SKEW = 0.25;
 
+/** The longest safety phase, unless another is asked for. */
+const LONGEST_MS = 60_000;
+
 /** Draws the plan of a seed, swarm-style: which faults there are, how many nodes, how much load. */
-export function drawPlan(seed: number): Plan {
+export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
   const random = new Random(seed, 'plan');
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
-  const duration_ms = random.spread(5_000, 60_000);
+  const duration_ms = random.spread(5_000, LONGEST_MS) * (longest_ms / LONGEST_MS);
   const has_app = random.chance(0.5);
   // Long enough that most of it is in no memory any more.
   const prehistory = random.chance(0.04) ? random.whole(RETAINED_ENTRIES, RETAINED_ENTRIES + 1000) : 0;
@@ -144,7 +147,7 @@ function drawClients(random: Random): ClientPlan {
     random.chance(probability) ? random.next() * most : 0;
   return {
     count: random.whole(1, 6),
-    depth: random.pick([1, 1, 2, 4, 16, 64]),
+    depth: random.pick([1, 2, 4, 16, 64, 64]),
     think_ms: random.spread(2, 1000),
     patience_ms: random.spread(500, 8000),
     ask_again: sometimes(0.5, 0.3),
@@ -206,7 +209,7 @@ function drawCrash(random: Random, nodes: number): Action {
 function drawActions(random: Random, nodes: number, has_app: boolean, duration_ms: number): TimedAction[] {
   const actions: TimedAction[] = [];
   for (const draw of has_app ? [...DRAWS, ...APP_DRAWS] : DRAWS) {
-    const mean_ms = random.spread(400, 20_000);
+    const mean_ms = random.spread(300, 15_000);
     if (random.chance(0.55)) continue;
     for (let at_ms = random.interval(mean_ms); at_ms < duration_ms; at_ms += random.interval(mean_ms)) {
       actions.push({ ...draw(random, nodes), at_ms });

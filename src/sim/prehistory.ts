@@ -20,7 +20,9 @@ function pastDecree(entry: number): Decree {
  */
 export function writePrehistory({ plan, checker }: World, nodes: readonly Node[]): void {
   const random = new Random(plan.seed, 'prehistory');
-  const others = random.shuffle(nodes.filter(({ index }) => index !== 0)).slice(0, quorumSize(plan.nodes) - 1);
+  const others = random
+    .shuffle(nodes.filter(({ index }) => index !== 0))
+    .slice(0, quorumSize(plan.nodes) - 1);
   const full = new Set([0, ...others.map(({ index }) => index)]);
   for (const node of nodes) {
     const length = full.has(node.index) ? plan.prehistory : random.below(plan.prehistory);

@@ -80,10 +80,7 @@ class Simulation {
     checker.nodes = this.#nodes;
     if (plan.prehistory > 0) writePrehistory(world, this.#nodes);
     this.#history = new History(() => checker.model);
-    this.#clients = Array.from(
-      { length: plan.clients.count },
-      (_, i) => new Client(world, this.#history, i),
-    );
+    this.#clients = Array.from({ length: plan.clients.count }, (_, i) => new Client(world, this.#history, i));
   }
 
   run(): RunResult {
@@ -130,7 +127,9 @@ class Simulation {
   #resolve(target: Target): number {
     if (target !== 'leader') return target;
     const leaders = this.#nodes.filter((node) => node.life?.state.proposer.reign !== undefined);
-    return leaders.length > 0 ? this.#world.random.pick(leaders).index : this.#world.random.below(this.plan.nodes);
+    return leaders.length > 0
+      ? this.#world.random.pick(leaders).index
+      : this.#world.random.below(this.plan.nodes);
   }
 
   #act(action: TimedAction): void {

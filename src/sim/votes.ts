@@ -138,10 +138,16 @@ export class Votes {
   /** Whether a value may be proposed: a quorum can't vote below its round any more, and no other can be chosen there. */
   mustBeSafe(entry: number, round: number, decree: Decree): void {
     const closed = this.disks.filter((disk) => disk.promised >= round).length;
-    mustHold(closed >= this.#quorum, '5 safe', () => `entry ${entry} round ${round}: only ${closed} promised`);
+    mustHold(
+      closed >= this.#quorum,
+      '5 safe',
+      () => `entry ${entry} round ${round}: only ${closed} promised`,
+    );
     for (const [lower, vote] of this.#voters.get(entry) ?? []) {
       if (lower >= round || sameDecree(vote.decree, decree)) continue;
-      const possible = this.disks.filter((disk, node) => disk.promised <= lower || vote.nodes.has(node)).length;
+      const possible = this.disks.filter(
+        (disk, node) => disk.promised <= lower || vote.nodes.has(node),
+      ).length;
       mustHold(
         possible < this.#quorum,
         '5 safe',

@@ -1,0 +1,69 @@
+import { expect } from 'chai';
+import { readdirSync, readFileSync } from 'node:fs';
+import { Counters, SOMETIMES } from '../../src/sim/counters.js';
+import { drawPlan, type Plan } from '../../src/sim/plan.js';
+import { simulate, type RunResult } from '../../src/sim/simulation.js';
+
+/** Short runs, so that many fit into seconds; `npm run sim` takes longer ones. */
+const LONGEST_MS = 8_000;
+const SEEDS = 60;
+
+const REGRESSIONS = new URL('./regressions/', import.meta.url);
+
+function expectClean({ plan, failure, trace }: RunResult): void {
+  if (failure) expect.fail(`seed ${plan.seed}: ${failure.message}\n${trace.slice(-40).join('\n')}`);
+}
+
+describe('simulated clusters', function () {
+  this.timeout(120_000);
+
+  it(`keep every invariant and come back to life, over ${SEEDS} seeds`, () => {
+    const counters = new Counters();
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const result = simulate(drawPlan(seed, LONGEST_MS));
+      expectClean(result);
+      counters.merge(result.counters);
+    }
+    for (const name of SOMETIMES) expect(counters.get(name), name).to.be.greaterThan(0);
+  });
+
+  it('run alike to the last event from the same seed, and differently from another', () => {
+    const runs = [7, 7, 8].map((seed) => simulate(drawPlan(seed, LONGEST_MS)));
+    expect(runs[1]!.hash).to.equal(runs[0]!.hash);
+    expect(runs[1]!.events).to.equal(runs[0]!.events);
+    expect(runs[2]!.hash).not.to.equal(runs[0]!.hash);
+  });
+
+  it('read back a log that is older than their memory, and catch up thousands of entries', () => {
+    const plan = drawPlan(3, LONGEST_MS);
+    const clients = { ...plan.clients, query: 1, think_ms: 20 };
+    const result = simulate({ ...plan, nodes: 3, prehistory: 5_000, clients });
+    expectClean(result);
+    expect(result.counters.get('entries loaded')).to.be.greaterThan(0);
+  });
+
+  it('elect one leader for good where nothing fails', () => {
+    const calm = drawPlan(5, LONGEST_MS);
+    const network = {
+      ...calm.network,
+      loss: 0,
+      duplicate: 0,
+      replay: 0,
+      spike: 0,
+      least_ms: 0.1,
+      most_ms: 1,
+    };
+    const disk = { least_ms: 0.1, most_ms: 1 };
+    const result = simulate({ ...calm, nodes: 5, actions: [], network, disk, skew: 0 });
+    expectClean(result);
+    expect(result.counters.get('reigns')).to.be.at.most(2); // the second one after a minority was retired
+    expect(result.counters.get('operations answered')).to.be.greaterThan(10);
+  });
+
+  for (const name of readdirSync(REGRESSIONS).filter((each) => each.endsWith('.json'))) {
+    it(`don't fail again as in ${name}`, () => {
+      const plan = JSON.parse(readFileSync(new URL(name, REGRESSIONS), 'utf8')) as Plan;
+      expectClean(simulate(plan));
+    });
+  }
+});
