@@ -106,7 +106,9 @@ export class Client {
   }
 
   #drop(): void {
-    this.#end?.close();
+    // Some die without a word, so that the node takes the next connection of the session for a second one.
+    if (this.#end && this.#random.chance(0.3)) this.#end.onText = this.#end.onClose = (): void => undefined;
+    else this.#end?.close();
     this.#end = undefined;
     this.#ready = false;
     this.#speaks = true;

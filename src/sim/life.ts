@@ -16,12 +16,20 @@ import { DEFAULT_TIMES, type AgentState } from '../core/state.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 import { DatagramPacker, splitDatagram } from '../wire/datagram.js';
 import { AppProcess } from './app-process.js';
-import { SimulationFailure } from './failure.js';
+import { mustHold, SimulationFailure } from './failure.js';
 import { LogFetch, LogServer } from './log-transfer.js';
 import type { StreamEnd } from './network.js';
 import type { Node } from './node.js';
 import type { Appointment } from './schedule.js';
 import type { World } from './world.js';
+
+/** A client's connection. Every message of a client gets one reply; `open` is how many are still due. */
+interface Served {
+  readonly end: StreamEnd;
+  open: number;
+  /** Told that its session goes on elsewhere: nothing more is due. */
+  replaced: boolean;
+}
 
 /** Datagrams that a socket's buffer holds while the process doesn't read. */
 const RECEIVE_BUFFER_DATAGRAMS = 166;
@@ -50,7 +58,7 @@ export class Life {
   #due: { readonly timer: TimerName; readonly appointment: Appointment }[] = [];
   #heldBack: HeldBack[] = [];
   readonly #packers = new Map<AgentIndex, DatagramPacker>();
-  readonly #clients = new Map<ConnectionId, StreamEnd>();
+  readonly #clients = new Map<ConnectionId, Served>();
   readonly #ends = new Set<StreamEnd>();
   #connections = 0;
   #fetch: LogFetch | undefined;
@@ -410,12 +418,18 @@ export class Life {
       }
       case MessageType.ClientConnectRequest:
       case MessageType.ClientRequest:
-        this.#clients.set(name, end);
+        this.#asked(name, end);
         this.world.trace.note('client', this.node.index, name, text);
         return this.handle({ type: 'client', connection: name, message });
       default:
         throw new SimulationFailure('wire', `a client sent ${text}`);
     }
+  }
+
+  #asked(name: ConnectionId, end: StreamEnd): void {
+    const served = this.#clients.get(name) ?? { end, open: 0, replaced: false };
+    served.open++;
+    this.#clients.set(name, served);
   }
 
   #onClosed(name: ConnectionId, end: StreamEnd): void {
@@ -428,12 +442,23 @@ export class Life {
     this.world.checker.onReply(this.node.index, message);
     const text = encodeMessage(message, this.world.agents[this.node.index]);
     this.world.trace.note('reply', this.node.index, name, text);
-    this.#clients.get(name)?.send(text);
+    const served = this.#clients.get(name);
+    if (served === undefined) return;
+    if (message.type === MessageType.Error && message.error.startsWith('session-taken-over')) {
+      served.replaced = true;
+      this.world.counters.add('sessions taken over');
+    } else {
+      served.open--;
+      mustHold(served.open >= 0, 'replies', () => `node ${this.node.index} answers once too often: ${text}`);
+    }
+    served.end.send(text);
   }
 
   #closeClient(name: ConnectionId): void {
-    const end = this.#clients.get(name);
-    if (end === undefined) return;
+    const served = this.#clients.get(name);
+    if (served === undefined) return;
+    const { end, open, replaced } = served;
+    mustHold(open === 0 || replaced, 'replies', () => `node ${this.node.index} leaves ${open} unanswered`);
     end.close();
     this.world.schedule.after(this.world.random.between(0, 5), () => {
       if (!this.dead && this.#clients.has(name)) this.arrive(() => this.#onClosed(name, end));

@@ -24,6 +24,7 @@ export class Network {
     private readonly schedule: Schedule,
     private readonly random: Random,
     private readonly counters: Counters,
+    private readonly nodes: number,
     conditions: NetworkPlan,
   ) {
     this.#conditions = conditions;
@@ -79,7 +80,8 @@ export class Network {
   }
 
   #carry(from: Host, to: Host, datagram: Buffer, deliver: (datagram: Buffer) => void): void {
-    this.schedule.after(this.delay_ms(), () => {
+    const late_ms = this.#conditions.late_links[from * this.nodes + to] ?? 0;
+    this.schedule.after(this.delay_ms() + late_ms, () => {
       if (!this.isCut(from, to)) deliver(datagram);
     });
   }

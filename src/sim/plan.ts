@@ -41,6 +41,8 @@ export interface NetworkPlan {
   readonly least_ms: number;
   readonly most_ms: number;
   readonly spike_ms: number;
+  /** Extra delay of all that goes over some links, by `from * nodes + to`: their messages arrive reigns too late. */
+  readonly late_links: Readonly<Record<number, number>>;
 }
 
 export interface DiskPlan {
@@ -89,6 +91,7 @@ export const CALM_NETWORK: NetworkPlan = {
   least_ms: 0.05,
   most_ms: 1,
   spike_ms: 0,
+  late_links: {},
 };
 
 export const CALM_DISK: DiskPlan = { least_ms: 0.05, most_ms: 2 };
@@ -99,6 +102,9 @@ const MAX_SKEW = 0.25;
 /** The longest safety phase, unless another is asked for. */
 const LONGEST_MS = 60_000;
 
+/** The longest one of runs with much to do. */
+const SHORT_MS = 8_000;
+
 /** Draws the plan of a seed, swarm-style: which faults there are, how many nodes, how much load. */
 export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
   const random = new Random(seed, 'plan');
@@ -107,22 +113,23 @@ export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
   const has_app = random.chance(0.5);
   // Long enough that most of it is in no memory any more.
   const prehistory = random.chance(0.04) ? random.whole(RETAINED_ENTRIES, RETAINED_ENTRIES + 1000) : 0;
+  const isCrowd = random.chance(0.05);
   return {
     seed,
     nodes,
     has_app,
     prehistory,
-    duration_ms: prehistory > 0 ? Math.min(duration_ms, 10_000) : duration_ms,
-    network: drawNetwork(random),
+    duration_ms: prehistory > 0 || isCrowd ? Math.min(duration_ms, SHORT_MS) : duration_ms,
+    network: drawNetwork(random, nodes),
     disk: drawDisk(random),
-    clients: drawClients(random),
+    clients: drawClients(random, isCrowd),
     timers_first: random.chance(0.3) ? random.next() : 0,
     skew: random.chance(0.5) ? random.between(0, MAX_SKEW) : 0,
     actions: drawActions(random, nodes, has_app, duration_ms),
   };
 }
 
-function drawNetwork(random: Random): NetworkPlan {
+function drawNetwork(random: Random, nodes: number): NetworkPlan {
   const sometimes = (probability: number, least: number, most: number): number =>
     random.chance(probability) ? random.spread(least, most) : 0;
   const least_ms = random.spread(0.05, 20);
@@ -134,7 +141,17 @@ function drawNetwork(random: Random): NetworkPlan {
     least_ms,
     most_ms: least_ms * random.spread(1.1, 20),
     spike_ms: random.spread(50, 2000),
+    late_links: drawLateLinks(random, nodes),
   };
+}
+
+function drawLateLinks(random: Random, nodes: number): Record<number, number> {
+  const late: Record<number, number> = {};
+  if (random.chance(0.7)) return late;
+  const share = random.between(0.1, 0.5);
+  for (let link = 0; link < nodes * nodes; link++)
+    if (random.chance(share)) late[link] = random.spread(20, 3_000);
+  return late;
 }
 
 function drawDisk(random: Random): DiskPlan {
@@ -142,19 +159,20 @@ function drawDisk(random: Random): DiskPlan {
   return { least_ms, most_ms: least_ms * random.spread(1.1, 20) };
 }
 
-function drawClients(random: Random): ClientPlan {
+function drawClients(random: Random, isCrowd: boolean): ClientPlan {
   const sometimes = (probability: number, most: number): number =>
     random.chance(probability) ? random.next() * most : 0;
   return {
-    count: random.whole(1, 6),
-    depth: random.pick([1, 2, 4, 16, 64, 64]),
-    think_ms: random.spread(2, 1000),
+    count: isCrowd ? random.whole(8, 20) : random.whole(1, 6),
+    // A crowd wants more in flight than a leader allows, and more of one connection than it takes.
+    depth: isCrowd ? random.pick([64, 140, 160]) : random.pick([1, 2, 4, 16, 64, 64]),
+    think_ms: isCrowd ? random.spread(0.5, 10) : random.spread(2, 1000),
     patience_ms: random.spread(500, 8000),
     ask_again: sometimes(0.5, 0.3),
     query: sometimes(0.4, 0.3),
     leave: sometimes(0.4, 0.1),
     half_close: sometimes(0.3, 0.05),
-    long_values: random.chance(0.1),
+    long_values: random.chance(0.15),
   };
 }
 

@@ -4,6 +4,9 @@ import { simulate, type RunResult } from './simulation.js';
 /** Runs that one failure may cost to make small. */
 const MAX_TRIES = 400;
 
+/** A cluster needs about this long to elect a leader at all. */
+const LEAST_DURATION_MS = 500;
+
 /** A smaller plan that fails in the same way. */
 export interface Shrunk {
   readonly plan: Plan;
@@ -16,15 +19,18 @@ export interface Shrunk {
  * breaks. The draws of network, nodes and clients come from streams of their own, so that leaving one thing out mostly
  * leaves the others as they were.
  */
-export function shrink(result: RunResult): Shrunk {
-  return new Shrinker(result).run();
+export function shrink(result: RunResult, run: (plan: Plan) => RunResult = simulate): Shrunk {
+  return new Shrinker(result, run).run();
 }
 
 class Shrinker {
   #best: RunResult;
   #tries = 0;
 
-  constructor(private readonly failing: RunResult) {
+  constructor(
+    private readonly failing: RunResult,
+    private readonly simulate: (plan: Plan) => RunResult,
+  ) {
     this.#best = failing;
   }
 
@@ -42,7 +48,7 @@ class Shrinker {
   #try(plan: Plan): boolean {
     if (this.#tries >= MAX_TRIES || JSON.stringify(plan) === JSON.stringify(this.#best.plan)) return false;
     this.#tries++;
-    const result = simulate(plan);
+    const result = this.simulate(plan);
     if (result.failure?.kind !== this.failing.failure?.kind) return false;
     this.#best = result;
     return true;
@@ -54,6 +60,7 @@ class Shrinker {
     const duration_ms = Math.min(plan.duration_ms, Math.ceil(virtual_ms) + 1);
     const actions = plan.actions.filter(({ at_ms }) => at_ms <= duration_ms);
     this.#try({ ...plan, duration_ms, actions });
+    if (duration_ms < 2 * LEAST_DURATION_MS) return;
     if (this.#try({ ...plan, duration_ms: duration_ms / 2 })) this.#cutOff();
   }
 

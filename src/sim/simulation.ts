@@ -70,7 +70,7 @@ class Simulation {
       counters,
       trace,
       checker,
-      network: new Network(schedule, new Random(plan.seed, 'network'), counters, plan.network),
+      network: new Network(schedule, new Random(plan.seed, 'network'), counters, plan.nodes, plan.network),
       agents: addressesOf(plan.nodes),
       random: new Random(plan.seed, 'driver'),
       calm: false,
