@@ -138,6 +138,7 @@ export function startReign(agent: Electing, out: Outbox): void {
   forgetLeader(agent, out);
   election.failures = 0;
   election.idle_ticks = 0;
+  election.gained = 0;
   out.clearTimer('election');
   if (!isAlone(config)) out.setTimer('progress', config.leader_timeout_ms);
   out.push({ type: 'follow', leader: config.self });

@@ -24,10 +24,12 @@ export function recover(agent: AgentState, record: JournalRecord): void {
       acceptor.promised = { round: record.round, owner: record.owner };
       agent.seen = higher(agent.seen, record.round);
       return;
-    case 'accepted':
-      keepAcceptance(agent, record.entry, record);
-      agent.seen = higher(agent.seen, record.round);
+    case 'accepted': {
+      const { entry, round, owner, decree } = record;
+      keepAcceptance(agent, entry, { round, owner, decree });
+      agent.seen = higher(agent.seen, round);
       return;
+    }
     case 'learnt':
       learnChosen(learner, record.entry, record.decree);
       return;
