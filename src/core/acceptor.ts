@@ -1,7 +1,7 @@
 import { NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
-import { chosenDecree, isKnownChosen, markIfNoticed } from './learner.js';
+import { chosenDecree, isKnownChosen, learnChosen, markIfNoticed } from './learner.js';
 import {
   ACCEPT_WINDOW_ENTRIES,
   fitsDatagram,
@@ -10,6 +10,7 @@ import {
   valueCost,
 } from './limits.js';
 import { MessageType, type AcceptRequest, type Prepare, type RoundValue } from './message.js';
+import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
 import { justBelow, NOTHING_PROMISED, standing, type Promised } from './round.js';
 import type { AgentState } from './state.js';
@@ -91,24 +92,27 @@ function acceptanceAt(agent: Accepting, entry: Entry): { round: Round; decree: D
 }
 
 function roundValue(r: Round, decree: Decree): RoundValue {
-  return { round: r, value: decree.value, request: { id: decree.id, no: decree.no, noset: decree.noset } };
+  const noset = decree.noset && !mutants.no_op_without_noset;
+  return { round: r, value: decree.value, request: { id: decree.id, no: decree.no, noset } };
 }
 
 /** Promises for the asked entry, alone and first, then for every entry up to `length`, holes included. */
 function sendPromises(agent: Accepting, out: Outbox, to: AgentIndex, m: Prepare, first: RoundValue): void {
   const { acceptor, learner } = agent;
-  const { length } = acceptor;
+  const length = mutants.promise_for_one_entry ? 0 : acceptor.length;
   const send = (entry: Entry, roundvalue: RoundValue, alone: boolean): void => {
     const { committed } = learner;
     const { request, round } = m;
     out.send(to, { type: MessageType.Promise, request, entry, round, roundvalue, length, committed }, alone);
   };
   send(m.entry, first, true);
+  if (mutants.promise_for_one_entry) return;
   let bytes = 0;
   for (let e = Math.max(m.entry, learner.committed); e < length && bytes < MAX_PROMISE_BYTES; e++) {
     if (e === m.entry) continue;
     const reported = report(agent, entryOf(e), m.round);
     if (reported === undefined) return;
+    if (mutants.holes_unreported && reported.round === NO_ROUND) continue;
     send(entryOf(e), reported, false);
     bytes += MESSAGE_OVERHEAD_BYTES / 2 + valueCost(reported.value);
   }
@@ -143,7 +147,7 @@ export function onAcceptRequest(
     sendAccepted(out, from, m);
     return undefined;
   }
-  if (isKnownChosen(agent, m.entry) && !isChosen(agent, m.entry, decree)) {
+  if (isKnownChosen(agent, m.entry) && !isChosen(agent, m.entry, decree) && !mutants.accept_over_chosen) {
     out.note('warn', 'chosen-otherwise', 'a deposed leader proposes over an entry that is chosen', {
       entry: m.entry,
       round: m.round,
@@ -171,6 +175,7 @@ export function recordAcceptance(
   const at = out.persist({ verdict: 'accepted', entry, ...acceptance });
   keepAcceptance(agent, entry, acceptance);
   markIfNoticed(agent, entry);
+  if (mutants.commit_at_acceptor) learnChosen(agent.learner, entry, acceptance.decree);
   return at;
 }
 
@@ -179,7 +184,8 @@ export function keepAcceptance(agent: Accepting, entry: Entry, acceptance: Accep
   const { acceptor, learner } = agent;
   const stands = standing(acceptor.promised, acceptance.round, acceptance.owner);
   assertInvariant(stands === 'above' || stands === 'held', 'nothing is accepted below a promise', { entry });
-  if (stands === 'above') acceptor.promised = { round: acceptance.round, owner: acceptance.owner };
+  if (stands === 'above' && !mutants.accept_without_raising)
+    acceptor.promised = { round: acceptance.round, owner: acceptance.owner };
   acceptor.length = Math.max(acceptor.length, entry + 1);
   if (entry >= learner.retained) acceptor.accepted.set(entry, acceptance);
 }

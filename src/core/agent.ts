@@ -1,6 +1,7 @@
 import { newAcceptor, onAcceptRequest, onPrepare } from './acceptor.js';
 import {
   ageWaiters,
+  answerTooEarly,
   dropWaiters,
   newAnswers,
   onAppAttached,
@@ -35,6 +36,7 @@ import {
   type Prepare,
   type Promise,
 } from './message.js';
+import { mutants } from './mutants.js';
 import { sendNack } from './nack.js';
 import { Outbox } from './outbox.js';
 import * as proposer from './proposer.js';
@@ -375,6 +377,7 @@ function follow(agent: AgentState, out: Outbox): void {
   else if (decided === 'lost') failTry(agent, out, false);
 
   proposer.proposeInherited(agent, out);
+  if (mutants.response_before_earlier) answerTooEarly(agent, out);
   for (const folded of advance(agent.learner)) {
     forgetProposed(agent, folded.decree);
     onFolded(agent, out, folded);

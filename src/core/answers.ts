@@ -4,6 +4,7 @@ import { chosenDecree, isCommitted, mustBeLoaded, type Folded } from './learner.
 import { ANSWER_OVERHEAD_LENGTH, MAX_REQUESTS_PER_CLIENT, RETAINED_ANSWER_LENGTH } from './limits.js';
 import { MessageType, type ClientRequest } from './message.js';
 import { fail, settle, startTicking, TICKS_PER_TIMEOUT, type Connection } from './connections.js';
+import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
 import type { AgentState } from './state.js';
 
@@ -79,6 +80,10 @@ export function answerQuery(
   message: ClientRequest,
 ): void {
   const { request, entry } = message;
+  const accepted = agent.acceptor.accepted.get(entry);
+  if (mutants.query_from_accepted && accepted !== undefined) {
+    return respond(agent, out, connection.name, request, entry, accepted.decree.value);
+  }
   if (!isCommitted(agent, entry)) {
     const text = `entry ${entry} is not known to be chosen here; ${agent.learner.committed} entries are`;
     return fail(agent, out, connection.name, request, 'not-known-chosen', text, entry);
@@ -144,6 +149,17 @@ function tellAnswer(
   if (value !== undefined) return respond(agent, out, connection, request, entry, value);
   const text = `the request was executed at entry ${entry}; the application's answer is too large to be sent`;
   fail(agent, out, connection, request, 'answer-too-large', text, entry);
+}
+
+/** A deliberate mistake: who waits for a chosen entry is answered though an earlier one is missing. */
+export function answerTooEarly(agent: Answering, out: Outbox): void {
+  for (const [entry, waiters] of [...agent.clients.answers.waiters]) {
+    const decree = chosenDecree(agent, entry);
+    if (decree === undefined) continue;
+    agent.clients.answers.waiters.delete(entry);
+    for (const { connection, request } of waiters)
+      respond(agent, out, connection, request, entry, decree.value);
+  }
 }
 
 /** An entry is folded: those who wait for it get the value, or go on waiting for the application. */

@@ -32,6 +32,7 @@ import {
   type ClientConnectRequest,
   type ClientRequest,
 } from './message.js';
+import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
 import { hasRoom, isSettled, proposeNew, type Reign } from './proposer.js';
 import { outranks } from './round.js';
@@ -137,7 +138,8 @@ function connect(
 /** Round × 2^16 + k: unique for ever without a write, as the round is spent durably and a reign is never resumed. */
 function issueId(reign: Reign): ClientId {
   reign.issued++;
-  return (reign.round * CLIENT_IDS_PER_ROUND + reign.issued) as ClientId;
+  const round = mutants.sessions_keyed_by_node ? 0 : reign.round;
+  return (round * CLIENT_IDS_PER_ROUND + reign.issued) as ClientId;
 }
 
 /** Whether the leader has to prepare a new round before it can connect anybody else. */

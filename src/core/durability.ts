@@ -1,4 +1,5 @@
 import { MessageType, type PeerMessage } from './message.js';
+import { mutants } from './mutants.js';
 
 /**
  * What must be on the disk before a message of a type may leave (spec.md, "Durability"). One exhaustive switch: a new
@@ -9,10 +10,12 @@ import { MessageType, type PeerMessage } from './message.js';
 export function mustBeDurable(message: PeerMessage): 'everything' | 'nothing' {
   switch (message.type) {
     case MessageType.Prepare: // the round is spent
-    case MessageType.Promise: // the promise, the acceptances and the commit index that it reports
     case MessageType.Nack: // the promise and the acceptance that it reports
-    case MessageType.Accepted: // the acceptance
       return 'everything';
+    case MessageType.Promise: // the promise, the acceptances and the commit index that it reports
+      return mutants.promise_not_durable ? 'nothing' : 'everything';
+    case MessageType.Accepted: // the acceptance
+      return mutants.acceptance_not_durable ? 'nothing' : 'everything';
     case MessageType.AcceptRequest: // the own vote counts only once durable
     case MessageType.Heartbeat: // the notice speaks of what a quorum holds
       return 'nothing';

@@ -2,6 +2,7 @@ import { isNoOp, sameDecree, type Decree } from './decree.js';
 import { entry as entryOf, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { RETAINED_ENTRIES, RETAINED_VALUE_LENGTH } from './limits.js';
+import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
 import { outranks } from './round.js';
 import { foldRequest, newSessionTable, type Remembered, type SessionTable } from './sessions.js';
@@ -132,7 +133,9 @@ export function markIfNoticed(agent: Learning, entry: Entry): void {
   const { notice } = learner;
   if (notice === undefined || entry >= notice.committed || entry < learner.retained) return;
   const acceptance = acceptor.accepted.get(entry);
-  if (acceptance?.round !== notice.round || acceptance.owner !== notice.from) return;
+  if (acceptance === undefined) return;
+  const isOfNotice = acceptance.round === notice.round && acceptance.owner === notice.from;
+  if (!isOfNotice && !mutants.notice_of_any_round) return;
   learnChosen(learner, entry, acceptance.decree);
 }
 

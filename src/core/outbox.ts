@@ -3,6 +3,7 @@ import type { ClientReply, Effect } from './effect.js';
 import type { TimerName } from './event.js';
 import { agentIndex, position, type AgentIndex, type ConnectionId, type Position } from './ids.js';
 import type { PeerMessage } from './message.js';
+import { mutants } from './mutants.js';
 import type { JournalRecord } from './record.js';
 import type { AgentState } from './state.js';
 
@@ -26,7 +27,7 @@ export class Outbox {
   /** Writes the commit index down if it has moved since it was last written. */
   persistCommitted(): void {
     const { learner } = this.agent;
-    if (learner.committed === learner.recorded) return;
+    if (learner.committed === learner.recorded || mutants.commit_index_not_durable) return;
     learner.recorded = learner.committed;
     this.append({ verdict: 'committed', committed: learner.committed });
   }

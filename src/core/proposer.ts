@@ -5,6 +5,7 @@ import { assertInvariant } from './invariants.js';
 import { isKnownChosen, learnChosen } from './learner.js';
 import { MAX_ENTRIES_IN_FLIGHT, MAX_RETRANSMITTED_ENTRIES } from './limits.js';
 import { MessageType, type Accepted, type Prepare, type Promise, type RoundValue } from './message.js';
+import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
 import { hasVoter, NOBODY, othersSuffice, outcome, withVoter, type Outcome, type Voters } from './quorum.js';
 import { higher, nextOwnRound, outranks, standing } from './round.js';
@@ -48,8 +49,6 @@ export interface Reign {
   readonly round: Round;
   /** C: entries below it are chosen, and nothing is proposed there; what is lacking of them is fetched. */
   readonly gap: Entry;
-  /** Who reported C. */
-  readonly gap_source: AgentIndex;
   /** What must be proposed again, from `gap` on, and how much of it has been. */
   readonly inherited: readonly Decree[];
   inherited_next: number;
@@ -90,7 +89,8 @@ export function startTry(agent: Proposing, out: Outbox): void {
   const { config, acceptor, learner, proposer } = agent;
   assertInvariant(proposer.reign === undefined && proposer.candidate === undefined, 'one try at a time');
   const seen = higher(higher(agent.seen, acceptor.promised.round), proposer.used);
-  const round = nextOwnRound(config.self, config.agents.length, seen);
+  const isUnasked = mutants.leader_at_round_zero && seen === NO_ROUND;
+  const round = isUnasked ? (0 as Round) : nextOwnRound(config.self, config.agents.length, seen);
   const first = learner.committed;
   proposer.used = round;
   agent.seen = round;
@@ -98,7 +98,7 @@ export function startTry(agent: Proposing, out: Outbox): void {
     round,
     first,
     reports: new Map(),
-    complete: NOBODY,
+    complete: isUnasked ? ((2 ** config.agents.length - 1) as Voters) : NOBODY,
     against: NOBODY,
     own_promise: undefined,
     progress: false,
@@ -143,13 +143,13 @@ function firstMissing(candidate: Candidate, known: Report): Entry {
 }
 
 function isComplete(candidate: Candidate, known: Report): boolean {
-  return firstMissing(candidate, known) >= known.length;
+  return mutants.omitted_read_as_none || firstMissing(candidate, known) >= known.length;
 }
 
 /** Promise: only for the outstanding round, from a distinct other agent. True if it brought something new. */
 export function onPromise(agent: Proposing, out: Outbox, from: AgentIndex, m: Promise): boolean {
   const { candidate } = agent.proposer;
-  if (candidate?.round !== m.round) {
+  if (candidate === undefined || (candidate.round !== m.round && !mutants.stale_promise_counted)) {
     out.ignore('stale-promise', 'a Promise is for no outstanding round', { from, round: m.round });
     return false;
   }
@@ -158,7 +158,8 @@ export function onPromise(agent: Proposing, out: Outbox, from: AgentIndex, m: Pr
   candidate.reports.set(from, reported);
   const isNew = !reported.values.has(m.entry);
   reported.values.set(m.entry, m.roundvalue);
-  reported.length = Math.max(reported.length, m.length, accepted_here ? m.entry + 1 : 0);
+  const length = Math.max(m.length, accepted_here ? m.entry + 1 : 0);
+  reported.length = Math.max(reported.length, mutants.length_read_as_empty ? 0 : length);
   if (m.committed > reported.committed) reported.committed = m.committed;
 
   recountComplete(candidate);
@@ -213,7 +214,7 @@ export function tryOutcome(agent: Proposing): Outcome {
   const { candidate } = agent.proposer;
   if (candidate === undefined) return 'open';
   const own = candidate.own_promise;
-  const ownCounts = own !== undefined && own <= agent.journal.durable;
+  const ownCounts = own !== undefined && (own <= agent.journal.durable || mutants.promise_not_durable);
   const inFavour = ownCounts ? withVoter(candidate.complete, agent.config.self) : candidate.complete;
   const decided = outcome(agent.config.agents.length, inFavour, candidate.against);
   return decided === 'won' && !ownCounts ? 'open' : decided;
@@ -221,22 +222,19 @@ export function tryOutcome(agent: Proposing): Outcome {
 
 /** Turns a won try into a reign: what must be proposed again is settled now, once. */
 export function beginReign(agent: Proposing): Reign {
-  const { proposer, config } = agent;
+  const { proposer } = agent;
   const { candidate } = proposer;
   assertInvariant(candidate !== undefined && tryOutcome(agent) === 'won', 'a reign begins with a quorum');
   const gap = highestCommitted(candidate);
-  let gap_source = config.self;
   let length: number = gap;
-  for (const [who, known] of candidate.reports) {
+  for (const known of candidate.reports.values()) {
     length = Math.max(length, known.length);
-    if (known.committed === gap && gap > candidate.first) gap_source = who;
   }
   const inherited: Decree[] = [];
   for (let e: number = gap; e < length; e++) inherited.push(valueToPropose(candidate, entryOf(e)));
   const reign: Reign = {
     round: candidate.round,
     gap,
-    gap_source,
     inherited,
     inherited_next: 0,
     next: entryOf(length),
@@ -251,6 +249,7 @@ export function beginReign(agent: Proposing): Reign {
 
 /** The value reported at the highest round, or a no-op where none was. */
 function valueToPropose(candidate: Candidate, entry: Entry): Decree {
+  if (mutants.most_votes_for_highest_round) return mostReported(candidate, entry);
   let best: RoundValue | undefined;
   for (const known of candidate.reports.values()) {
     const reported = known.values.get(entry);
@@ -258,6 +257,19 @@ function valueToPropose(candidate: Candidate, entry: Entry): Decree {
     if (best === undefined || outranks(reported.round, best.round)) best = reported;
   }
   return best === undefined ? NO_OP : { ...best.request, value: best.value };
+}
+
+/** A deliberate mistake: the value that most acceptors report. */
+function mostReported(candidate: Candidate, entry: Entry): Decree {
+  const counts = new Map<string, { decree: Decree; votes: number }>();
+  for (const known of candidate.reports.values()) {
+    const reported = known.values.get(entry);
+    if (reported === undefined || !outranks(reported.round, NO_ROUND)) continue;
+    const decree = { ...reported.request, value: reported.value };
+    const key = JSON.stringify(decree);
+    counts.set(key, { decree, votes: (counts.get(key)?.votes ?? 0) + 1 });
+  }
+  return [...counts.values()].sort((a, b) => b.votes - a.votes)[0]?.decree ?? NO_OP;
 }
 
 /** Proposes what was inherited, as far as there is room in flight. Entries known chosen are passed over. */
@@ -304,6 +316,8 @@ function propose(agent: Proposing, out: Outbox, reign: Reign, entry: Entry, decr
   const { round } = reign;
   const position = recordAcceptance(agent, out, entry, { round, owner: agent.config.self, decree });
   agent.proposer.own_votes.push({ position: position as Position, round, entry });
+  const flight = reign.in_flight.get(entry);
+  if (mutants.reply_before_fsync && flight) countVote(agent, reign, entry, flight, agent.config.self);
 }
 
 function acceptRequest(round: Round, entry: Entry, decree: Decree, committed: Entry) {
@@ -332,12 +346,21 @@ export function onAccepted(agent: Proposing, out: Outbox, from: AgentIndex, m: A
 }
 
 function countVote(agent: Proposing, reign: Reign, entry: Entry, flight: Flight, voter: AgentIndex): boolean {
-  flight.votes = withVoter(flight.votes, voter);
+  const counted =
+    mutants.duplicates_counted && hasVoter(flight.votes, voter) ? nextStranger(flight.votes) : voter;
+  flight.votes = withVoter(flight.votes, counted);
   if (outcome(agent.config.agents.length, flight.votes) !== 'won') return false;
   reign.in_flight.delete(entry);
   reign.gained++;
   learnChosen(agent.learner, entry, flight.decree);
   return true;
+}
+
+/** A deliberate mistake: the vote of an agent that has not voted. */
+function nextStranger(votes: Voters): AgentIndex {
+  let agent = 0;
+  while (hasVoter(votes, agent as AgentIndex)) agent++;
+  return agent as AgentIndex;
 }
 
 /** The disk has caught up: own acceptances up to it are votes now. */
@@ -363,7 +386,7 @@ export function agreesWithReign(agent: Pick<AgentState, 'proposer'>, entry: Entr
   const { reign } = agent.proposer;
   if (reign === undefined) return true;
   const flight = reign.in_flight.get(entry);
-  if (flight !== undefined && !sameDecree(flight.decree, decree)) return false;
+  if (flight !== undefined && !sameDecree(flight.decree, decree)) return mutants.notice_after_foreign_learn;
   if (flight !== undefined) reign.in_flight.delete(entry);
   reign.gained++;
   return true;

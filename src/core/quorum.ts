@@ -1,4 +1,5 @@
 import type { AgentIndex } from './ids.js';
+import { mutants } from './mutants.js';
 
 /** The only place where majorities are counted. Voters are distinct by construction: one bit each. */
 
@@ -9,7 +10,7 @@ export const NOBODY = 0 as Voters;
 
 /** Half of the agents, plus one (spec.md, "Roles"). */
 export function quorumSize(agents: number): number {
-  return Math.floor(agents / 2) + 1;
+  return Math.floor(agents / 2) + (mutants.quorum_one_short ? 0 : 1);
 }
 
 export function withVoter(voters: Voters, agent: AgentIndex): Voters {

@@ -1,6 +1,7 @@
 import { keepAcceptance } from './acceptor.js';
 import { assertInvariant } from './invariants.js';
 import { advance, evict, learnChosen } from './learner.js';
+import { mutants } from './mutants.js';
 import type { JournalRecord } from './record.js';
 import { higher } from './round.js';
 import type { AgentState } from './state.js';
@@ -13,6 +14,7 @@ export function recover(agent: AgentState, record: JournalRecord): void {
   const { acceptor, learner, proposer } = agent;
   switch (record.verdict) {
     case 'used':
+      if (mutants.round_reused_after_restart) return;
       assertInvariant(record.round > proposer.used, 'a round is spent once', { round: record.round });
       proposer.used = record.round;
       agent.seen = higher(agent.seen, record.round);

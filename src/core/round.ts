@@ -1,4 +1,5 @@
 import { MAX_ROUND, MAX_ROUND_JUMP } from './limits.js';
+import { mutants } from './mutants.js';
 import { NO_ROUND, round, type AgentIndex, type Round } from './ids.js';
 
 /**
@@ -24,7 +25,8 @@ export type Standing = 'above' | 'held' | 'taken' | 'below';
 export function standing(promised: Promised, r: Round, from: AgentIndex): Standing {
   if (r > promised.round) return 'above';
   if (r < promised.round) return 'below';
-  return promised.owner === from ? 'held' : 'taken';
+  if (promised.owner === from) return mutants.held_taken_for_below ? 'below' : 'held';
+  return mutants.taken_taken_for_above ? 'held' : 'taken';
 }
 
 /** Whether `a` outranks `b`: a reign, a reported value or a notice at `a` takes precedence. */

@@ -1,6 +1,8 @@
 import { MAX_NUMBERS_PER_SESSION, MAX_SESSIONS } from './limits.js';
 import type { ClientId, Entry, RequestNumber } from './ids.js';
 
+import { mutants } from './mutants.js';
+
 /**
  * The exactly-once table (spec.md, "Clients"): which request stands at which entry. It is folded from chosen entries
  * only, in log order, and so it is the same on every agent at the same commit index.
@@ -48,14 +50,14 @@ export function isForgotten(table: SessionTable, id: ClientId): boolean {
 /** Folds one chosen client entry in; only what was `new` is executed and changes the table. */
 export function foldRequest(table: SessionTable, id: ClientId, no: RequestNumber, entry: Entry): Remembered {
   const known = recall(table, id, no);
-  if (known.kind !== 'new') return known;
+  if (known.kind !== 'new' && !mutants.duplicate_executed) return known;
   const session = table.sessions.get(id) ?? { entries: new Map<RequestNumber, Entry>(), floor: -1 };
   table.sessions.delete(id);
   table.sessions.set(id, session);
   session.entries.set(no, entry);
   if (session.entries.size > MAX_NUMBERS_PER_SESSION) dropLowestNumber(session);
   if (table.sessions.size > MAX_SESSIONS) dropOldestSession(table);
-  return known;
+  return NEW;
 }
 
 function dropLowestNumber(session: Session): void {
