@@ -14,13 +14,36 @@ function expectClean({ plan, failure, trace }: RunResult): void {
   if (failure) expect.fail(`seed ${plan.seed}: ${failure.message}\n${trace.slice(-40).join('\n')}`);
 }
 
+/** Leaders that die in the midst of many proposals, over links that lose a third: what makes holes in the log. */
+function holesPlan(seed: number): Plan {
+  const plan = drawPlan(seed, LONGEST_MS);
+  const network = { ...plan.network, loss: 0.3, least_ms: 0.5, most_ms: 20 };
+  const clients = { ...plan.clients, count: 4, depth: 64, think_ms: 5 };
+  const actions = Array.from({ length: 5 }, (_, i) => ({
+    kind: 'crash' as const,
+    node: 'leader' as const,
+    power: true,
+    effects: 1 + i,
+    down_ms: 50,
+    at_ms: 1500 * (i + 1),
+  }));
+  return { ...plan, nodes: 3, duration_ms: LONGEST_MS, network, clients, actions };
+}
+
+/** A leader whose disk falls silent while it has work. */
+function silentDiskPlan(seed: number): Plan {
+  const action = { kind: 'disk-hang', node: 'leader', for_ms: 4_000, at_ms: 2_500 } as const;
+  return { ...holesPlan(seed), actions: [action] };
+}
+
 describe('simulated clusters', function () {
   this.timeout(120_000);
 
   it(`keep every invariant and come back to life, over ${SEEDS} seeds`, () => {
     const counters = new Counters();
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const result = simulate(drawPlan(seed, LONGEST_MS));
+    const plans = Array.from({ length: SEEDS }, (_, i) => drawPlan(i + 1, LONGEST_MS));
+    for (const plan of [...plans, holesPlan(1), holesPlan(2), holesPlan(3), silentDiskPlan(1)]) {
+      const result = simulate(plan);
       expectClean(result);
       counters.merge(result.counters);
     }
@@ -54,7 +77,8 @@ describe('simulated clusters', function () {
       most_ms: 1,
     };
     const disk = { least_ms: 0.1, most_ms: 1 };
-    const result = simulate({ ...calm, nodes: 5, actions: [], network, disk, skew: 0 });
+    const clients = { ...calm.clients, count: 3, think_ms: 50 };
+    const result = simulate({ ...calm, nodes: 5, clients, actions: [], network, disk, skew: 0 });
     expectClean(result);
     expect(result.counters.get('reigns')).to.be.at.most(2); // the second one after a minority was retired
     expect(result.counters.get('operations answered')).to.be.greaterThan(10);
