@@ -32,6 +32,8 @@ export class Client {
   readonly #sent = new Set<Operation>();
   /** Answered operations of this session, some of which are asked again. */
   #answered: Operation[] = [];
+  /** The entry of the latest first answer over this connection. */
+  #last_entry = -1;
   #patience: Appointment | undefined;
   #thinking: Appointment | undefined;
   /** Wants nothing new any more. */
@@ -111,6 +113,7 @@ export class Client {
     else this.#end?.close();
     this.#end = undefined;
     this.#ready = false;
+    this.#last_entry = -1;
     this.#speaks = true;
     this.#sent.clear(); // their attempts stay open: nobody knows what became of them
     if (this.#patience) this.#patience.cancelled = true;
@@ -190,10 +193,22 @@ export class Client {
     const operation = this.#pending.find((one) => one.no === no);
     if (operation === undefined) return;
     this.history.onAnswer(operation, entry, answer);
+    this.#checkOrder(operation, entry);
     this.world.counters.add('operations answered');
     this.#finish(operation);
     this.#answered.push(operation);
     this.#goOn();
+  }
+
+  /** First answers come in the order of the log; what was attempted before may be a repeated one. */
+  #checkOrder({ open_attempts, no }: Operation, entry: number): void {
+    if (open_attempts > 1) return;
+    mustHold(
+      entry > this.#last_entry,
+      'order',
+      () => `the answer to ${no}, entry ${entry}, comes after that of entry ${this.#last_entry}`,
+    );
+    this.#last_entry = entry;
   }
 
   #finish(operation: Operation): void {
