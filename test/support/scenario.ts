@@ -38,6 +38,7 @@ export class Scenario {
       cluster: (w) => this.#cluster(w),
       start: (w) => this.#forNodes(w[0], (node) => this.#event(node, { type: 'start' })),
       timer: (w) => this.#timer(w),
+      elect: (w) => this.#elect(this.#node(w[0])),
       timers: (w) => void (this.#timers_shown = w[0] === 'shown'),
       deliver: (w) => this.#deliver(w),
       drop: (w) => this.#drop(w),
@@ -83,6 +84,8 @@ export class Scenario {
     const agents = Number(words[0]);
     const has_app = words.includes('app');
     this.#watch = new SafetyWatch(agents);
+    this.#transit = [];
+    for (const forgotten of [this.#aside, this.#cut, this.#slow, this.#clients]) forgotten.clear();
     this.#nodes = Array.from(
       { length: agents },
       (_unused, i) =>
@@ -159,6 +162,23 @@ export class Scenario {
     if (!TIMER_NAMES.includes(timer)) throw new ScenarioError(`there is no timer "${timer}"`);
     if (!node.timers.has(timer)) throw new ScenarioError(`the ${timer} timer of ${node.self} isn't running`);
     this.#step(node, () => node.fire(timer));
+  }
+
+  /** The usual way to a leader, in short: all leader timers run out, one agent stands, everything is delivered. */
+  #elect(node: CoreNode): void {
+    const shown = this.#out;
+    this.#out = [];
+    for (const { self, timers } of this.#nodes)
+      if (timers.has('leader')) this.#timer([String(self), 'leader']);
+    this.#timer([String(node.self), 'election']);
+    this.#deliver(['all']);
+    this.#out = shown;
+    const { reign } = node.state.proposer;
+    if (reign === undefined) throw new ScenarioError(`agent ${node.self} did not come to lead`);
+    const others = this.#nodes
+      .filter(({ state }) => state.election.leader === node.self)
+      .map(({ self }) => self);
+    this.#say(`${node.self} LEADS, at round ${reign.round}; followed by ${others.join(', ')}`);
   }
 
   /* --- the network --- */
@@ -265,7 +285,9 @@ export class Scenario {
   #crash(node: CoreNode): void {
     const lost = node.crash();
     if (lost > 0)
-      this.#say(`${node.self} loses ${lost} record${lost === 1 ? '' : 's'} that were not durable`);
+      this.#say(
+        `${node.self} loses ${lost === 1 ? '1 record that was' : `${lost} records that were`} not durable`,
+      );
     for (const [name, { at }] of this.#clients) if (at === node.self) this.#clients.delete(name);
   }
 
