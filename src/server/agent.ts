@@ -140,7 +140,11 @@ export class Agent extends EventEmitter<AgentEvents> {
     if (self === undefined) throw new Error('the identity names an agent that is not in its cluster');
     const has_app = options.app !== undefined;
     const state = newAgent({ ...DEFAULT_TIMES, ...times, self, agents, has_app });
-    const application = new Application({ command: options.app, log: this.#log });
+    const application = new Application({
+      command: options.app,
+      hang_ms: times.request_timeout_ms,
+      log: this.#log,
+    });
     await application.check();
 
     this.#state = state;

@@ -23,6 +23,8 @@ export interface Dispatcher {
 export interface ApplicationOptions {
   /** The `--app` command; undefined: the first ClientApp connection on the client port is the application. */
   readonly command: string | undefined;
+  /** How long an answer may be due before the application is reported hanging: as long as clients wait for it. */
+  readonly hang_ms: number;
   readonly log: Log;
 }
 
@@ -49,15 +51,22 @@ export class Application {
 
   /** Connects the log on one side with the driver on the other. */
   attach(source: AppSource, driver: Dispatcher): void {
-    const { log } = this.#options;
+    const { hang_ms, log } = this.#options;
     const command = this.#command();
     this.#readers = new LogReaders({
       source,
       mayRegister: () => command === undefined,
       callbacks: this.#readerCallbacks(driver),
+      hang_ms,
     });
     if (command === undefined) return;
-    this.#process = new AppProcess({ command, source, callbacks: processCallbacks(driver), log });
+    this.#process = new AppProcess({
+      command,
+      source,
+      callbacks: processCallbacks(driver),
+      log,
+      timing: { hang_ms },
+    });
   }
 
   get summary(): AppSummary {
