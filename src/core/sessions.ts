@@ -19,6 +19,10 @@ export interface Session {
   readonly entries: Map<RequestNumber, Entry>;
   /** Numbers at or below this that are not in `entries` are forgotten; −1 at first. */
   floor: number;
+  /** The last number that was executed. */
+  last: number;
+  /** Whether every number was above the one before: then the lowest of `entries` is its first. */
+  ascending: boolean;
 }
 
 /** What the table knows of a request. `new`: never executed. `executed`: at `entry`. `forgotten`: can't tell. */
@@ -51,18 +55,27 @@ export function isForgotten(table: SessionTable, id: ClientId): boolean {
 export function foldRequest(table: SessionTable, id: ClientId, no: RequestNumber, entry: Entry): Remembered {
   const known = recall(table, id, no);
   if (known.kind !== 'new' && !mutants.duplicate_executed) return known;
-  const session = table.sessions.get(id) ?? { entries: new Map<RequestNumber, Entry>(), floor: -1 };
+  const session = table.sessions.get(id) ?? newSession();
   table.sessions.delete(id);
   table.sessions.set(id, session);
   session.entries.set(no, entry);
+  session.ascending &&= no > session.last;
+  session.last = no;
   if (session.entries.size > MAX_NUMBERS_PER_SESSION) dropLowestNumber(session);
   if (table.sessions.size > MAX_SESSIONS) dropOldestSession(table);
   return NEW;
 }
 
+function newSession(): Session {
+  return { entries: new Map(), floor: -1, last: -1, ascending: true };
+}
+
 function dropLowestNumber(session: Session): void {
   let lowest = Infinity;
-  for (const no of session.entries.keys()) if (no < lowest) lowest = no;
+  for (const no of session.entries.keys()) {
+    if (no < lowest) lowest = no;
+    if (session.ascending) break;
+  }
   session.entries.delete(lowest as RequestNumber);
   session.floor = lowest;
 }
