@@ -6,7 +6,8 @@ import { PROJECT, type Language, type Program } from './languages.js';
 /** A program of a language's client, as a real process. */
 export class RunningProgram {
   readonly child: ChildProcessWithoutNullStreams;
-  readonly #ended: Promise<unknown>;
+  /** Fulfilled at its end. */
+  readonly hasEnded: Promise<unknown>;
   #stdout = '';
   #stderr = '';
 
@@ -17,7 +18,7 @@ export class RunningProgram {
       cwd: PROJECT,
       env: { ...process.env, ...nowhere, ...env },
     });
-    this.#ended = once(this.child, 'close');
+    this.hasEnded = once(this.child, 'close');
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
     this.child.stdin.on('error', () => undefined);
@@ -26,7 +27,7 @@ export class RunningProgram {
   /** Waits for its end. */
   async ended(): Promise<{ code: number | null; stdout: string; stderr: string }> {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE_MS);
-    await this.#ended;
+    await this.hasEnded;
     clearTimeout(timer);
     return { code: this.child.exitCode, stdout: this.#stdout, stderr: this.#stderr };
   }
@@ -61,10 +62,16 @@ export class Driver {
 
   async result(call: string): Promise<Record<string, unknown>> {
     try {
-      return await this.#inbox(call).take(`the result of ${call}`);
+      const result = this.#inbox(call).take(`the result of ${call}`);
+      return await Promise.race([result, this.#died()]);
     } catch (error) {
       throw new Error(`${String(error)}; stderr: ${this.#program.stderr}`, { cause: error });
     }
+  }
+
+  async #died(): Promise<never> {
+    await this.#program.hasEnded;
+    throw new Error('the driver has ended');
   }
 
   /** Ends its input, and waits for its end. */

@@ -52,12 +52,18 @@ export class Player {
     try {
       for (const step of scenario.steps) await this.#playStep(step);
     } finally {
-      for (const client of this.#clients)
-        this.#driver.send({ do: 'close', client, call: `end of ${client}` });
-      for (const client of this.#clients) await this.#driver.result(`end of ${client}`);
-      this.#program?.kill();
-      for (const node of this.#nodes.values()) await node.stop();
+      await this.#clearAway();
     }
+  }
+
+  /** Nothing of a play stays behind, however it went: what still listens would keep the tests from ending. */
+  async #clearAway(): Promise<void> {
+    this.#program?.kill();
+    for (const client of this.#clients) {
+      this.#driver.send({ do: 'close', client, call: `end of ${client}` });
+    }
+    for (const node of this.#nodes.values()) await node.stop();
+    for (const client of this.#clients) await this.#driver.result(`end of ${client}`);
   }
 
   async #playStep({ line, text }: Step): Promise<void> {
