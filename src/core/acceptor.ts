@@ -2,13 +2,7 @@ import { NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { chosenDecree, isKnownChosen, learnChosen, markIfNoticed } from './learner.js';
-import {
-  ACCEPT_WINDOW_ENTRIES,
-  fitsDatagram,
-  MAX_PROMISE_BYTES,
-  MESSAGE_OVERHEAD_BYTES,
-  valueCost,
-} from './limits.js';
+import { ACCEPT_WINDOW_ENTRIES, fitsDatagram, MAX_PROMISE_BYTES, promiseCost } from './limits.js';
 import { MessageType, type AcceptRequest, type Prepare, type RoundValue } from './message.js';
 import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
@@ -114,7 +108,7 @@ function sendPromises(agent: Accepting, out: Outbox, to: AgentIndex, m: Prepare,
     if (reported === undefined) return;
     if (mutants.holes_unreported && reported.round === NO_ROUND) continue;
     send(entryOf(e), reported, false);
-    bytes += MESSAGE_OVERHEAD_BYTES / 2 + valueCost(reported.value);
+    bytes += promiseCost(reported.value);
   }
 }
 

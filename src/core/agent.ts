@@ -368,7 +368,10 @@ function onRequestsTimer(agent: AgentState, out: Outbox): void {
 /** Consequences that no single handler owns: overtaken tries and reigns, the commit index, the next proposals. */
 function follow(agent: AgentState, out: Outbox): void {
   const { acceptor, proposer: state } = agent;
-  if (state.candidate && proposer.isOvertaken(acceptor, state.candidate.round)) dropTry(agent, out);
+  if (state.candidate && proposer.isOvertaken(acceptor, state.candidate.round)) {
+    dropTry(agent, out);
+    election.onTryOvertaken(agent);
+  }
   if (state.reign && proposer.isOvertaken(acceptor, state.reign.round)) {
     abdicate(agent, out, 'its own acceptor has promised a higher round');
   }

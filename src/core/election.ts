@@ -133,6 +133,11 @@ export function onTryFailed(agent: Electing, out: Outbox, counts: boolean): void
   scheduleElection(agent, out);
 }
 
+/** A try gave way to a higher one, whose time now runs. It has failed, too: two that overtake each other slow down. */
+export function onTryOvertaken(agent: Electing): void {
+  agent.election.failures++;
+}
+
 export function startReign(agent: Electing, out: Outbox): void {
   const { election, config } = agent;
   forgetLeader(agent, out);

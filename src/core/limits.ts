@@ -90,3 +90,8 @@ function costOfUnit(unit: number): number {
 export function fitsDatagram(value: string): boolean {
   return value.length * 6 <= MAX_VALUE_COST || valueCost(value) <= MAX_VALUE_COST;
 }
+
+/** What a Promise of a value costs of MAX_PROMISE_BYTES; acceptor and candidate count alike. */
+export function promiseCost(value: string): number {
+  return MESSAGE_OVERHEAD_BYTES / 2 + valueCost(value);
+}

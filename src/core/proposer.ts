@@ -3,7 +3,12 @@ import { NO_OP, NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Position, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { isKnownChosen, learnChosen } from './learner.js';
-import { MAX_ENTRIES_IN_FLIGHT, MAX_RETRANSMITTED_ENTRIES } from './limits.js';
+import {
+  MAX_ENTRIES_IN_FLIGHT,
+  MAX_PROMISE_BYTES,
+  MAX_RETRANSMITTED_ENTRIES,
+  promiseCost,
+} from './limits.js';
 import { MessageType, type Accepted, type Prepare, type Promise, type RoundValue } from './message.js';
 import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
@@ -42,6 +47,15 @@ export interface Report {
   readonly values: Map<Entry, RoundValue>;
   length: number;
   committed: Entry;
+  /** No entry from C up to this one is missing. Never goes back. */
+  missing: Entry;
+  /** The entry that the last Prepare named, and what the Promises that it drew besides have cost so far. */
+  asked: Entry;
+  drawn: number;
+}
+
+function newReport(asked: Entry): Report {
+  return { values: new Map(), length: 0, committed: entryOf(0), missing: asked, asked, drawn: 0 };
 }
 
 /** A leader's time at one round; never resumed once over. */
@@ -116,16 +130,17 @@ export function sendPrepares(agent: Proposing, out: Outbox): void {
   for (let i = 0; i < config.agents.length; i++) {
     const to = i as AgentIndex;
     if (to === config.self || hasVoter(candidate.complete, to) || hasVoter(candidate.against, to)) continue;
-    const known = candidate.reports.get(to);
-    const entry = known === undefined ? candidate.first : firstMissing(candidate, known);
-    const prepare: Prepare = {
-      type: MessageType.Prepare,
-      request: NO_REQUEST,
-      entry,
-      round: candidate.round,
-    };
-    out.send(to, prepare, true);
+    sendPrepare(out, to, candidate);
   }
+}
+
+function sendPrepare(out: Outbox, to: AgentIndex, candidate: Candidate): void {
+  const { round, first, reports } = candidate;
+  const known = reports.get(to);
+  const entry = known === undefined ? first : firstMissing(candidate, known);
+  if (known !== undefined) Object.assign(known, { asked: entry, drawn: 0 });
+  const prepare: Prepare = { type: MessageType.Prepare, request: NO_REQUEST, entry, round };
+  out.send(to, prepare, true);
 }
 
 /** C as far as it is known: the highest commit index that anyone reported, or the candidate's own. */
@@ -137,9 +152,10 @@ function highestCommitted(candidate: Candidate): Entry {
 
 /** The first entry that a report lacks, from C on: below it nothing will be proposed. `length` when complete. */
 function firstMissing(candidate: Candidate, known: Report): Entry {
-  let entry = highestCommitted(candidate);
-  while (entry < known.length && known.values.has(entry)) entry = entryOf(entry + 1);
-  return entry;
+  let entry = Math.max(highestCommitted(candidate), known.missing);
+  while (entry < known.length && known.values.has(entryOf(entry))) entry++;
+  known.missing = entryOf(entry);
+  return known.missing;
 }
 
 function isComplete(candidate: Candidate, known: Report): boolean {
@@ -154,15 +170,20 @@ export function onPromise(agent: Proposing, out: Outbox, from: AgentIndex, m: Pr
     return false;
   }
   const accepted_here = outranks(m.roundvalue.round, NO_ROUND);
-  const reported = candidate.reports.get(from) ?? { values: new Map(), length: 0, committed: entryOf(0) };
+  const reported = candidate.reports.get(from) ?? newReport(candidate.first);
   candidate.reports.set(from, reported);
   const isNew = !reported.values.has(m.entry);
   reported.values.set(m.entry, m.roundvalue);
   const length = Math.max(m.length, accepted_here ? m.entry + 1 : 0);
   reported.length = Math.max(reported.length, mutants.length_read_as_empty ? 0 : length);
   if (m.committed > reported.committed) reported.committed = m.committed;
+  if (isNew && m.entry !== reported.asked) reported.drawn += promiseCost(m.roundvalue.value);
 
   recountComplete(candidate);
+  // One Prepare draws no more than this: for the rest of a long tail the next one leaves at once.
+  if (reported.drawn >= MAX_PROMISE_BYTES && !hasVoter(candidate.complete, from)) {
+    sendPrepare(out, from, candidate);
+  }
   candidate.progress ||= isNew;
   promiseLast(agent, out, candidate);
   return isNew;
@@ -188,6 +209,7 @@ function promiseLast(agent: Proposing, out: Outbox, candidate: Candidate): void 
     config.self,
   ) as Position;
   candidate.reports.set(config.self, {
+    ...newReport(candidate.first),
     values: ownValues(agent, candidate),
     length: acceptor.length,
     committed: learner.committed,
