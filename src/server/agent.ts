@@ -16,7 +16,7 @@ import { Application } from './application.js';
 import { Driver } from './driver.js';
 import { serveStatus, type StatusServer } from './http.js';
 import { logSource } from './log-source.js';
-import { listenerLimits, timesFrom, type AgentOptions } from './options.js';
+import { listenerLimits, obeysDone, timesFrom, type AgentOptions } from './options.js';
 import { statusOf, type AgentStatus } from './status.js';
 import { VERSION } from './version.js';
 
@@ -262,7 +262,7 @@ export class Agent extends EventEmitter<AgentEvents> {
         this.#application?.handle(connection, message);
         return;
       case MessageType.Done:
-        if (connection.loopback || this.#options.allow_remote_done === true) {
+        if (obeysDone(connection, this.#options)) {
           return this.#onDone(connection.remote);
         }
         connection.refuse(
@@ -274,8 +274,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   /** Over UDP only a peer is heard at all; it counts under the same condition. */
   #onPeerDone(peer: Address | undefined): void {
-    const isNear = peer?.address.startsWith('127.') === true;
-    if (peer !== undefined && (isNear || this.#options.allow_remote_done === true)) {
+    if (peer !== undefined && obeysDone({ loopback: peer.address.startsWith('127.') }, this.#options)) {
       this.#onDone(formatAddress(peer));
     }
   }

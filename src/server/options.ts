@@ -91,6 +91,14 @@ export function timesFrom(options: AgentOptions): Times {
 /** A day: anything longer is a mistake in the unit, and the platform's timers end at 24 of them. */
 const MAX_TIME_MS = 24 * 3600 * 1000;
 
+/** Whether whoever says Done is obeyed: from this machine always, from elsewhere if that is allowed. */
+export function obeysDone(
+  from: { readonly loopback: boolean },
+  options: Pick<AgentOptions, 'allow_remote_done'>,
+): boolean {
+  return from.loopback || options.allow_remote_done === true;
+}
+
 export function listenerLimits(options: AgentOptions): ListenerLimits {
   return { ...DEFAULT_LISTENER_LIMITS, ...options.limits };
 }

@@ -14,9 +14,17 @@ export const TEST_APP = `'${process.execPath}' '${PROJECT}dist/test/support/clus
 const live = new Set<Cluster>();
 
 /** Whatever ends this process ends the nodes that it started. */
-process.once('exit', () => {
+function endAll(): void {
   for (const cluster of live) for (const node of cluster.running) node.process.signal('SIGKILL');
-});
+}
+
+process.once('exit', endAll);
+for (const [signal, number] of [
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  process.once(signal, () => process.exit(128 + number));
+}
 
 function requireBuild(): void {
   if (!existsSync(PAXOSD)) throw new Error(`${PAXOSD} is missing: run "npm run build" first`);
