@@ -5,6 +5,9 @@ type Field = string | number | boolean | undefined;
 /** Lines kept for the report of a failure. */
 const KEPT_LINES = 400;
 
+/** Of a printed line: enough for any message but its value. */
+const LINE_LENGTH = 300;
+
 /**
  * What happened, event by event: a hash of all of it, by which two runs are compared, and the latest lines, by which a
  * failure is understood.
@@ -39,5 +42,6 @@ export class Trace {
 
 function format([at_ms, kind, ...fields]: readonly Field[]): string {
   const at = (Number(at_ms) / 1000).toFixed(4).padStart(10);
-  return `${at} ${String(kind).padEnd(10)} ${fields.filter((field) => field !== undefined).join(' ')}`;
+  const text = fields.filter((field) => field !== undefined).join(' ');
+  return `${at} ${String(kind).padEnd(10)} ${text.slice(0, LINE_LENGTH)}`;
 }
