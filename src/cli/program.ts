@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../index.js';
+import { addBench } from './bench.js';
 import { addCluster } from './cluster.js';
 import { addDone } from './done.js';
 import { addInit } from './init.js';
@@ -37,5 +38,6 @@ export function createProgram(): Command {
   addStatus(program);
   addDone(program);
   addJournal(program);
+  addBench(program);
   return program;
 }

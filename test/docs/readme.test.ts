@@ -57,6 +57,7 @@ const SECTIONS: Readonly<Record<string, readonly string[]>> = {
   status: ['### `paxosd status HOST:PORT…`'],
   done: ['### `paxosd done HOST:PORT…`'],
   journal: ['### `paxosd journal DIR`'],
+  bench: ['### `paxosd bench HOST:PORT…`'],
 };
 
 describe('README.md', () => {
