@@ -37,6 +37,7 @@ export class ClusterNode {
   readonly plan: NodePlan;
   readonly #options: ClusterNodeOptions;
   #child: ChildProcess | undefined;
+  #has_started = false;
 
   constructor(options: ClusterNodeOptions) {
     this.#options = options;
@@ -46,6 +47,11 @@ export class ClusterNode {
 
   get isAlive(): boolean {
     return this.#child !== undefined;
+  }
+
+  /** Whether it listens, in this life. */
+  get hasStarted(): boolean {
+    return this.#has_started;
   }
 
   get pid(): number | undefined {
@@ -59,7 +65,7 @@ export class ClusterNode {
   launch(): void {
     const { args, onReport, onLine } = this.#options;
     const born_ms = performance.now();
-    let had_started = false;
+    this.#has_started = false;
     const child = spawn(process.execPath, [SCRIPT, 'start', ...args, '--supervised'], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -67,7 +73,7 @@ export class ClusterNode {
     this.#child = child;
     child.on('message', (message) => {
       const report = asReport(message);
-      if (report?.report === 'started') had_started = true;
+      if (report?.report === 'started') this.#has_started = true;
       if (report !== undefined) onReport(report);
     });
     readLines(child.stdout, onLine);
@@ -77,6 +83,8 @@ export class ClusterNode {
       this.#child = undefined;
       const lived_ms = performance.now() - born_ms;
       const { pid } = child;
+      const had_started = this.#has_started;
+      this.#has_started = false;
       this.#options.onEnded({ code, signal, had_started, lived_ms, pid, ...(error && { error }) });
     };
     child.once('close', end);

@@ -96,23 +96,33 @@ export class Cluster {
   }
 
   #onReport(node: ClusterNode, report: NodeReport): void {
-    if (report.report !== 'leader') return;
-    const { leader } = report;
-    if (leader !== node.address && this.#leader === node.address) this.#leader = undefined;
-    if (leader === null || leader === this.#leader || this.#is_stopping) return;
-    // A living node of ours is believed about itself only: others may hear late of what it knows first.
-    const named = this.#members.find((member) => member.node.address === leader)?.node;
-    if (named?.isAlive && named !== node) return;
-    this.#leader = leader;
-    this.#announce(leader, named?.pid);
+    if (this.#is_stopping) return;
+    if (report.report === 'leader') this.#onLeader(node, report.leader);
+    this.#explain();
   }
 
-  #announce(address: string, pid: number | undefined): void {
-    const { say, plans, app } = this.#options;
-    say(leaderLine(address, pid));
-    if (this.#has_explained) return;
+  #onLeader(node: ClusterNode, leader: string | null): void {
+    if (leader !== node.address && this.#leader === node.address) this.#leader = undefined;
+    if (leader === null || leader === this.#leader) return;
+    // A living node of ours is believed about itself only: others may hear late of what it knows first.
+    const named = this.#nodeAt(leader);
+    if (named?.isAlive && named !== node) return;
+    this.#leader = leader;
+    this.#options.say(leaderLine(leader, named?.pid));
+  }
+
+  /** Says once what to type next: when there is a leader, and every node that would be asked listens. */
+  #explain(): void {
+    const address = this.#leader;
+    const are_ready = this.#members.every(({ node }) => node.hasStarted || !node.isAlive);
+    if (this.#has_explained || this.#is_stopping || address === undefined || !are_ready) return;
     this.#has_explained = true;
-    for (const line of whatNext(plans, { address, pid }, app)) say(line);
+    const { say, plans, app } = this.#options;
+    for (const line of whatNext(plans, { address, pid: this.#nodeAt(address)?.pid }, app)) say(line);
+  }
+
+  #nodeAt(address: string): ClusterNode | undefined {
+    return this.#members.find(({ node }) => node.address === address)?.node;
   }
 
   #onEnded(member: Member, end: NodeEnd): void {
@@ -120,6 +130,7 @@ export class Cluster {
     if (this.#leader === node.address) this.#leader = undefined;
     if (this.#is_stopping) this.#onStopped(node, end);
     else this.#report(member, end);
+    this.#explain();
     this.#endIfAllEnded();
   }
 
