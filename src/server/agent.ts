@@ -52,6 +52,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   #state: AgentState | undefined;
   #driver: Driver | undefined;
   #application: Application | undefined;
+  #opening: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #phase: 'new' | 'starting' | 'running' | 'over' = 'new';
 
@@ -95,14 +96,19 @@ export class Agent extends EventEmitter<AgentEvents> {
   async start(): Promise<void> {
     if (this.#phase !== 'new') throw new Error('an agent is started once; make another one');
     this.#phase = 'starting';
+    this.#opening = this.#open();
     try {
-      await this.#open();
-      this.#phase = 'running';
+      await this.#opening;
     } catch (error) {
       this.#phase = 'over';
       await this.#release();
       throw error;
     }
+    if (this.#hasEnded()) {
+      await this.#stopping;
+      throw new Error('the agent was stopped, or had to stop, while it started');
+    }
+    this.#phase = 'running';
     this.#driver?.dispatch({ type: 'start' });
     this.#log('info', 'started', `listens on ${formatAddress(this.address)}, UDP and TCP`, {
       members: this.#running().config.agents.length,
@@ -118,12 +124,23 @@ export class Agent extends EventEmitter<AgentEvents> {
     return this.#stopping;
   }
 
+  /** In a method, as the compiler takes a field for unchanged across an await. */
+  #hasEnded(): boolean {
+    return this.#phase === 'over';
+  }
+
   async #stop(): Promise<void> {
     this.#phase = 'over';
+    await this.#opened();
     this.#driver?.sayGoodbye();
     this.#driver?.stop();
     await this.#release();
     this.#log('info', 'stopped', 'has stopped');
+  }
+
+  /** Resolves when nothing is being opened any more, so that all of it can be released. */
+  async #opened(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
   }
 
   #running(): AgentState {
@@ -290,7 +307,9 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#phase = 'over';
     this.#driver?.stop();
     this.#log('error', 'failed', `stops, since it can't go on safely: ${error.message}`);
-    this.#stopping ??= this.#release().finally(() => this.emit('failed', error));
+    this.#stopping ??= this.#opened()
+      .then(() => this.#release())
+      .finally(() => this.emit('failed', error));
   }
 
   /** Gives back whatever has been taken, in the opposite order; goes on past what fails. */

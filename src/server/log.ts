@@ -19,7 +19,13 @@ export function levelFrom(env: Readonly<Record<string, string | undefined>>): Lo
 /** A logger on standard error: readable on a terminal, JSON lines elsewhere. */
 export function createLogger(level: LogLevelName, isTerminal = process.stderr.isTTY): Logger {
   if (!isTerminal) return pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
-  const stream = pretty({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' });
+  const stream = pretty({
+    destination: 2,
+    sync: true,
+    ignore: 'pid,hostname',
+    translateTime: 'HH:MM:ss.l',
+    singleLine: true,
+  });
   return pino({ level, base: null }, stream);
 }
 
