@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect } from 'chai';
 import { MESSAGE_NAMES } from '../../src/core/message.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
@@ -24,6 +25,13 @@ describe('schema: examples', () => {
       [...folders.map((folder) => `${folder}.json`), 'envelope.json'].sort(),
     );
     for (const file of files) expect(loadSchema(file)).to.include({ $id: file });
+  });
+
+  it('has schemas that are valid JSON Schema, by the strictest reading', () => {
+    const ajv = new Ajv2020({ strict: true, validateSchema: true });
+    ajv.addSchema(loadSchema('envelope.json'), 'envelope.json');
+    for (const name of MESSAGE_NAMES) ajv.compile(loadSchema(schemaFileOf(name)));
+    expect(() => ajv.compile({ type: 'no such type' })).to.throw();
   });
 
   MESSAGE_NAMES.forEach((name, type) => {
