@@ -1,0 +1,87 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import type { Effect } from '../../src/core/effect.js';
+import { NO_REQUEST } from '../../src/core/decree.js';
+import { position, type AgentIndex, type Entry, type Round } from '../../src/core/ids.js';
+import { MessageType } from '../../src/core/message.js';
+import { Gate } from '../../src/server/gate.js';
+
+type Send = Effect & { readonly type: 'send' };
+
+/** A message that may leave once `after` is durable; `entry` tells it from others. */
+function send(after: number, entry: number): Send {
+  return {
+    type: 'send',
+    to: 1 as AgentIndex,
+    after: position(after),
+    alone: false,
+    message: {
+      type: MessageType.Prepare,
+      request: NO_REQUEST,
+      entry: entry as Entry,
+      round: 1 as Round,
+    },
+  };
+}
+
+describe('server, the gate (spec.md, "Durability")', () => {
+  it('lets pass at once what depends on nothing, or on what is durable', () => {
+    const left: Send[] = [];
+    const gate = new Gate((effect) => left.push(effect));
+    gate.pass(send(0, 0));
+    gate.open(position(3));
+    gate.pass(send(3, 1));
+    expect(left.map(({ after }) => after)).to.eql([0, 3]);
+    expect(gate.waiting).to.equal(0);
+  });
+
+  it('keeps back the rest, and lets it go in its order, each as soon as its own position is durable', () => {
+    const left: number[] = [];
+    const gate = new Gate(({ after }) => left.push(after));
+    for (const after of [1, 2, 2, 5]) gate.pass(send(after, after));
+    expect(left).to.eql([]);
+    gate.open(position(1));
+    expect(left).to.eql([1]);
+    gate.open(position(4));
+    expect(left).to.eql([1, 2, 2]);
+    expect(gate.waiting).to.equal(1);
+    gate.open(position(5));
+    expect(left).to.eql([1, 2, 2, 5]);
+    expect(gate.waiting).to.equal(0);
+  });
+
+  it('neither loses, doubles, swaps nor lets out early, however many wait', () => {
+    // Steps: how much the journal grows before the next message, and whether the disk catches up then, and how far.
+    const step = fc.record({ grows: fc.nat(2), flushes: fc.option(fc.nat(3000), { nil: undefined }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 100 }), (steps, burst) => {
+        const left: number[] = [];
+        let appended = 0;
+        let durable = 0;
+        let handed_in = 0;
+        const positions: number[] = [];
+        const gate = new Gate(({ after, message }) => {
+          expect(after).to.be.at.most(durable);
+          left.push('entry' in message ? message.entry : -1);
+        });
+        for (const { grows, flushes } of steps) {
+          appended += grows;
+          for (let i = 0; i < burst; i++) {
+            positions.push(appended);
+            gate.pass(send(appended, handed_in++));
+          }
+          if (flushes === undefined) continue;
+          durable = Math.min(appended, durable + flushes);
+          gate.open(position(durable));
+          const free = positions.filter((after) => after <= durable).length;
+          expect(left).to.have.length(free);
+          expect(gate.waiting).to.equal(handed_in - free);
+        }
+        durable = appended;
+        gate.open(position(durable));
+        expect(left).to.eql(Array.from({ length: handed_in }, (_, i) => i));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
