@@ -54,7 +54,7 @@ const NUMBER_FLAGS: readonly NumberFlag[] = [
   },
   {
     flags: '--max-connections <n>',
-    help: 'clients and applications connected at a time, places for peers included (default: 960)',
+    help: 'clients and applications connected at a time, places for peers included (default: 2048)',
     min: 1,
     max: MAX_CONNECTIONS,
   },

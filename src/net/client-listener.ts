@@ -21,8 +21,11 @@ export interface ListenerLimits extends ConnectionLimits {
 }
 
 export const DEFAULT_LISTENER_LIMITS: ListenerLimits = {
-  /** Below the 1,024 descriptors that a process commonly may have, with room for journal, sockets and application. */
-  max_connections: 960,
+  /**
+   * Room for a thousand clients and as many again. Node raises its own limit of descriptors to what the system lets it
+   * have; where that is less, connections beyond it are dropped and the node goes on.
+   */
+  max_connections: 2048,
   /** The largest value under the worst escaping fits four times. */
   max_line_bytes: 256 * 1024,
   /** Long enough for a person at a terminal; short enough that forgotten connections don't use up the places. */
