@@ -143,6 +143,33 @@ describe('explorer: it is not blind', function () {
     expect(result.violation?.moves).to.have.length.below(10);
   });
 
+  it('sees an agent that would never be woken', () => {
+    const sleepy: Protocol = {
+      ...SHIPPED,
+      step: (agent, event) =>
+        SHIPPED.step(agent, event).filter((e) => e.type !== 'set-timer' || e.timer !== 'try'),
+    };
+    const result = new Explorer(preset('alone-3-1-2'), 'full', sleepy).run();
+    expect(result.violation?.what).to.equal('agent 0 would never be woken: its try timer is not running');
+  });
+
+  it('sees states from which no leader comes', () => {
+    const aloof: Protocol = {
+      ...SHIPPED,
+      step(agent, event) {
+        const isRefused = agent.proposer.used >= 0 && event.type === 'message';
+        if (isRefused && event.message.type === MessageType.Prepare) return [];
+        return SHIPPED.step(agent, event);
+      },
+    };
+    const bounds = { ...preset('learners-3-1-2'), agents: 2 };
+    const explorer = new Explorer(bounds, 'full', aloof);
+    expect(explorer.run().violation).to.equal(undefined);
+    const { stuck, tried } = checkLiveness(explorer, aloof);
+    expect(stuck).to.have.length.above(0);
+    expect(stuck).to.have.length.below(tried);
+  });
+
   const MUTANTS: readonly [Mutant, string, RegExp][] = [
     ['promise_not_durable', 'alone-3-1-2-1', /the promise of round 0 is not on disk/],
     ['accept_without_raising', 'alone-3-1-3-1', /two values are chosen/],
