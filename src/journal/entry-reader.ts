@@ -24,6 +24,13 @@ export interface UnflushedEntry {
 /** Records of neighbouring entries are fetched by one read of at most this many bytes. */
 const READ_AHEAD_BYTES = 256 * 1024;
 
+/**
+ * Files that are open for reading back at a time; further reads wait their turn. Half of the four threads that the
+ * platform has for files, so that a flush never waits behind readers, and few enough that any number of clients that
+ * ask for old entries can't use up the file descriptors.
+ */
+const MAX_READS_AT_ONCE = 2;
+
 /** What the journal gives back for a record that holds an entry; undefined for one that doesn't. */
 export function storedEntry(record: JournalRecord): StoredEntry | undefined {
   switch (record.verdict) {
@@ -44,6 +51,10 @@ interface Placed extends Location {
 
 /** Reads entries back, wherever they are: in memory on their way to the disk, or in any segment. */
 export class EntryReader {
+  private reading = 0;
+  /** Reads that wait for one of MAX_READS_AT_ONCE to end, oldest first. */
+  private readonly waiting = new Set<() => void>();
+
   constructor(
     private readonly storage: Storage,
     private readonly directory: string,
@@ -102,7 +113,18 @@ export class EntryReader {
     return run;
   }
 
+  /** In its turn, so that what waits holds neither a file nor a buffer. */
   private async readRun(run: readonly Placed[]): Promise<StoredEntry[]> {
+    if (this.reading < MAX_READS_AT_ONCE) this.reading++;
+    else await new Promise<void>((resolve) => this.waiting.add(resolve));
+    try {
+      return await this.readPlaces(run);
+    } finally {
+      this.passOn();
+    }
+  }
+
+  private async readPlaces(run: readonly Placed[]): Promise<StoredEntry[]> {
     const [start] = run;
     const last = run[run.length - 1];
     if (!start || !last) return [];
@@ -126,6 +148,17 @@ export class EntryReader {
     } catch (error) {
       throw error instanceof JournalError ? error : unreadable(path, error);
     }
+  }
+
+  /** A read has ended: its turn goes to the one that waits longest. */
+  private passOn(): void {
+    const [next] = this.waiting;
+    if (next === undefined) {
+      this.reading--;
+      return;
+    }
+    this.waiting.delete(next);
+    next();
   }
 
   private parse(path: string, place: Placed, bytes: Buffer): StoredEntry {

@@ -181,6 +181,30 @@ describe('reading old entries back (spec.md, "Durability")', () => {
     await opened.journal.close();
   });
 
+  it('reads few files at a time, however many ask, and gives a failed one’s turn to the next', async () => {
+    const { storage, opened } = await fifty();
+    let open = 0;
+    let most = 0;
+    let fail = false;
+    storage.before = async ({ operation }) => {
+      if (operation === 'open') most = Math.max(most, ++open);
+      if (operation !== 'read') return undefined;
+      await new Promise((resolve) => setImmediate(resolve));
+      open--;
+      if (fail) throw new Error('EIO: i/o error');
+      return undefined;
+    };
+    const all = range(0, 50).map((n) => opened.journal.read(entry(n)));
+    expect(await Promise.all(all)).to.deep.equal(range(0, 50).map((n) => stored(n)));
+    expect(most).to.be.within(1, 2);
+    fail = true;
+    const failing = await Promise.allSettled(range(0, 5).map((n) => opened.journal.read(entry(n))));
+    expect(failing.map(({ status }) => status)).to.deep.equal(Array(5).fill('rejected'));
+    fail = false;
+    await expectAll(opened.journal);
+    await opened.journal.close();
+  });
+
   it('keeps far-away entries without room for those between', async () => {
     const storage = await newDisk();
     const opened = await Opened.on(storage);
