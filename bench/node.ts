@@ -64,6 +64,7 @@ export class BenchNode {
     const child = spawn(process.execPath, [PAXOSD, ...words, ...(list === '' ? [] : ['--peers', list])], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
+    endWithBench(child);
     const [code] = (await once(child, 'exit')) as [number | null];
     if (code !== 0) throw new BenchError(`paxosd init of ${this.name} ended with ${code ?? 'a signal'}`);
   }

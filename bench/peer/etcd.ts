@@ -160,7 +160,7 @@ class Etcd implements Peer {
   async run(load: PeerLoad): Promise<PeerResult> {
     const { nodes, pids } = this.#cluster;
     const before = pids.map(cpu_us);
-    const { stdout } = await run(this.#generator, [
+    const running = run(this.#generator, [
       `-endpoints=${[...nodes.keys()].join(',')}`,
       `-connections=${load.connections}`,
       `-clients=${load.clients}`,
@@ -168,6 +168,8 @@ class Etcd implements Peer {
       `-warm-up=${load.warm_up_ms}ms`,
       `-measure=${load.measure_ms}ms`,
     ]);
+    endWithBench(running.child);
+    const { stdout } = await running;
     const used = pids.map((pid, i) => cpu_us(pid) - (before[i] ?? 0));
     const result = JSON.parse(stdout) as GoResult;
     if (result.answered === 0) throw new BenchError(`etcd answered nothing: ${result.errors} errors`);

@@ -8,8 +8,15 @@ import { helloLine, parseMessage, ResponseReader, type NodeMessage, type Request
 /** Numbers that may lie between the oldest unanswered request and the next; a power of two above what is in flight. */
 const WINDOW = 2 * MAX_REQUESTS_PER_CLIENT;
 
-/** How long a client waits before it tries the next server, or asks again: an election takes some hundred of these. */
-const RETRY_MS = 5;
+/** How long a client waits at least before it tries the next server, or asks again: little beside an election. */
+const MIN_RETRY_MS = 5;
+
+/** Attempts per millisecond of all clients together: more would be a load of their own. */
+const MAX_ATTEMPTS_PER_MS = 2;
+
+export function retryMs(clients: number): number {
+  return Math.max(MIN_RETRY_MS, clients / MAX_ATTEMPTS_PER_MS);
+}
 
 /** A server that doesn't take a connection within this is as good as gone. */
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -17,6 +24,8 @@ const CONNECT_TIMEOUT_MS = 1_000;
 export interface LoadClientOptions {
   readonly servers: readonly Address[];
   readonly template: RequestTemplate;
+  /** How long to wait before the next attempt of any kind. */
+  readonly retry_ms: number;
   readonly now_ms: () => number;
   /** The session is open and there is room for requests: for the first time, or again after a reconnect. */
   readonly onReady: (client: LoadClient, is_first: boolean) => void;
@@ -138,7 +147,7 @@ export class LoadClient {
     if (this.#closed) return;
     this.#options.onNote(this.#had_session ? 'reconnect' : 'no-connection');
     this.#server++;
-    this.#timer = setTimeout(() => this.start(), RETRY_MS);
+    this.#timer = setTimeout(() => this.start(), this.#options.retry_ms);
   }
 
   #onResponse(no: number): void {
@@ -224,6 +233,6 @@ export class LoadClient {
       if (this.#socket !== socket || !this.#ready || this.#numbers[no % WINDOW] !== no) return;
       const { before, after } = this.#options.template;
       socket?.write(before + String(no) + after, 'latin1');
-    }, RETRY_MS);
+    }, this.#options.retry_ms);
   }
 }

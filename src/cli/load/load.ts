@@ -1,5 +1,5 @@
 import { addressName, type LoadPlan, type LoadResult, type LoadSample } from './plan.js';
-import { LoadClient } from './client.js';
+import { LoadClient, retryMs } from './client.js';
 import { Histogram } from './histogram.js';
 import { putTemplate } from './lines.js';
 
@@ -75,6 +75,7 @@ export class Load {
       this.#clients.push(
         new LoadClient({
           servers,
+          retry_ms: retryMs(clients),
           template: putTemplate(`bench-${i}`, value_bytes),
           now_ms: sharedNow_ms,
           onReady: (client, is_first) => this.#onReady(client, is_first),
@@ -136,8 +137,8 @@ export class Load {
   #notOpened(): LoadError {
     const { servers, clients } = this.#plan;
     return new LoadError(
-      `only ${this.#opened} of ${clients} sessions could be opened; do ${servers.map(addressName).join(', ')} run, is ` +
-        `there a leader, and are so many connections allowed (--max-connections)?${this.#told()}`,
+      `only ${this.#opened} of ${clients} sessions could be opened at ${servers.map(addressName).join(', ')}: are these ` +
+        `nodes' client addresses, is there a leader, and does --max-connections allow so many?${this.#told()}`,
     );
   }
 
