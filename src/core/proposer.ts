@@ -71,7 +71,10 @@ export interface Reign {
   readonly in_flight: Map<Entry, Flight>;
   /** Session ids issued at this round. */
   issued: number;
-  /** Entries chosen or learnt in this reign: a leader that stands still sees it in this. */
+  /**
+   * Entries chosen or learnt in this reign: a leader that stands still sees it in this. While entries below `gap` are
+   * lacking only they count, since nobody is answered without them, however much is chosen above.
+   */
   gained: number;
 }
 
@@ -373,7 +376,7 @@ function countVote(agent: Proposing, reign: Reign, entry: Entry, flight: Flight,
   flight.votes = withVoter(flight.votes, counted);
   if (outcome(agent.config.agents.length, flight.votes) !== 'won') return false;
   reign.in_flight.delete(entry);
-  reign.gained++;
+  if (agent.learner.committed >= reign.gap) reign.gained++;
   learnChosen(agent.learner, entry, flight.decree);
   return true;
 }

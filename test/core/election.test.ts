@@ -220,6 +220,21 @@ describe('core, election (spec.md, "Liveness")', () => {
       expect(one.sent(MessageType.Prepare)[0]).to.include({ entry: 0, round: 3 });
     });
 
+    it('that lacks old entries prepares again, however much is chosen above them', () => {
+      const one = new OneAgent(0).stand().message(1, promise(0, 0, { length: 5, committed: 5 }));
+      one.client(1, hello());
+      const tries = [];
+      for (let i = 0; i < 3; i++) {
+        one
+          .client(1, ask(i, `v${i}`))
+          .accept(5 + i, `v${i}`, 1, i)
+          .timer('progress');
+        tries.push(one.of('abdicate').length);
+      }
+      expect(tries).to.deep.equal([0, 0, 1]);
+      expect(one.sent(MessageType.Prepare)[0]).to.include({ entry: 0, round: 3 });
+    });
+
     it('stays while entries that it lacks arrive', () => {
       const one = new OneAgent(0).stand().message(1, promise(0, 0, { length: 9, committed: 9 }));
       for (let e = 0; e < 9; e++)
