@@ -60,6 +60,26 @@ export function closedLoop(
   return { servers: cluster.servers, value_bytes: VALUE_BYTES, warm_up_ms, measure_ms, ...load };
 }
 
+/** A fresh cluster whose processes have compiled what they need under load. */
+export async function warmCluster(context: Context, nodes?: number): Promise<BenchCluster> {
+  const cluster = await context.freshCluster(nodes);
+  try {
+    await warmUp(context, cluster);
+    return cluster;
+  } catch (error) {
+    await cluster.remove();
+    throw error;
+  }
+}
+
+/** Loads a cluster that has just been started, without measuring. */
+export async function warmUp(context: Context, cluster: BenchCluster): Promise<void> {
+  const { compile_ms } = context.scale;
+  if (compile_ms === 0) return;
+  const plan = { ...closedLoop(context, cluster, PIPELINED), warm_up_ms: 0, measure_ms: compile_ms };
+  await context.generator.run(plan);
+}
+
 /** CPU time per answered request, in microseconds, by process. */
 export interface RequestCost extends ClusterCpu {
   readonly generator: number;

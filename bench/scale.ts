@@ -7,6 +7,8 @@ export interface Scale {
   readonly rounds: number;
   readonly warm_up_ms: number;
   readonly measure_ms: number;
+  /** Load on processes that have just been started, before the first measurement: they compile what is used much. */
+  readonly compile_ms: number;
   /** Leaders killed. */
   readonly failovers: number;
   /** Length of the short and of the long history, in entries. */
@@ -30,6 +32,7 @@ export const TINY: Scale = {
   rounds: 1,
   warm_up_ms: 50,
   measure_ms: 300,
+  compile_ms: 0,
   failovers: 1,
   short_history: 200,
   long_history: 600,
@@ -47,6 +50,7 @@ export const QUICK: Scale = {
   rounds: 1,
   warm_up_ms: 500,
   measure_ms: 1_500,
+  compile_ms: 2_000,
   failovers: 2,
   short_history: 2_000,
   long_history: 20_000,
@@ -63,6 +67,7 @@ export const USUAL: Scale = {
   rounds: 3,
   warm_up_ms: 2_000,
   measure_ms: 5_000,
+  compile_ms: 8_000,
   failovers: 10,
   short_history: 10_000,
   long_history: 1_000_000,
@@ -79,6 +84,7 @@ export const FULL: Scale = {
   rounds: 5,
   warm_up_ms: 3_000,
   measure_ms: 10_000,
+  compile_ms: 10_000,
   failovers: 50,
   short_history: 10_000,
   long_history: 1_000_000,

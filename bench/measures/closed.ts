@@ -1,7 +1,7 @@
 import type { LatencySummary } from '../../src/cli/load/histogram.js';
 import type { LoadResult } from '../../src/cli/load/plan.js';
 import type { BenchCluster } from '../cluster.js';
-import { closedLoop, measureLoad, PIPELINED, troubles, VALUE_BYTES } from '../context.js';
+import { closedLoop, measureLoad, PIPELINED, troubles, VALUE_BYTES, warmCluster } from '../context.js';
 import type { Context, Measure } from '../context.js';
 import { floorOfOneRequest_us } from '../floor.js';
 import { LOOPBACK } from '../paths.js';
@@ -68,7 +68,7 @@ export function closedMeasure(
     steps: ({ rounds }) => rounds * shapes.length * (peer === undefined ? 2 : 3),
     run: async (context) => {
       const other = await peer?.();
-      const cluster = await context.freshCluster();
+      const cluster = await warmCluster(context);
       try {
         const systems = [
           ours(context, cluster),

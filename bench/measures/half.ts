@@ -1,4 +1,12 @@
-import { closedLoop, measureLoad, PIPELINED, troubles, type Measure, type Measured } from '../context.js';
+import {
+  closedLoop,
+  measureLoad,
+  PIPELINED,
+  troubles,
+  type Measure,
+  type Measured,
+  warmCluster,
+} from '../context.js';
 import { over } from '../stats.js';
 
 /** Connections of the open loop, each with as many requests in flight as a node allows. */
@@ -10,7 +18,7 @@ export const half: Measure = {
   title: 'Half of the maximal load',
   steps: ({ rounds }) => 2 * rounds,
   async run(context) {
-    const cluster = await context.freshCluster();
+    const cluster = await warmCluster(context);
     const rounds: { readonly max: Measured; readonly open: Measured; readonly rate_per_s: number }[] = [];
     try {
       for (let round = 1; round <= context.scale.rounds; round++) {

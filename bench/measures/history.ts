@@ -1,6 +1,6 @@
 import type { BenchCluster, ClusterCpu } from '../cluster.js';
 import { clusterCpu, clusterRss } from '../cluster.js';
-import { closedLoop, measureLoad, PIPELINED, VALUE_BYTES } from '../context.js';
+import { closedLoop, measureLoad, PIPELINED, VALUE_BYTES, warmUp } from '../context.js';
 import type { Context, HistoryPoint, Measure, Measured } from '../context.js';
 import { disk_bytes } from '../proc.js';
 import { lineChart, type Series } from '../plot.js';
@@ -84,6 +84,7 @@ export const history: Measure = {
 async function costAfterRestart(context: Context, cluster: BenchCluster): Promise<Measured> {
   await Promise.all(cluster.nodes.map((node) => node.end('SIGTERM')));
   await cluster.startAll();
+  await warmUp(context, cluster);
   return measureLoad(context, cluster, closedLoop(context, cluster, PIPELINED));
 }
 

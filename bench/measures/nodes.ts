@@ -1,4 +1,12 @@
-import { closedLoop, measureLoad, PIPELINED, troubles, type Measure, type Measured } from '../context.js';
+import {
+  closedLoop,
+  measureLoad,
+  PIPELINED,
+  troubles,
+  type Measure,
+  type Measured,
+  warmCluster,
+} from '../context.js';
 import { over } from '../stats.js';
 
 const SHAPES = [{ clients: 100, in_flight: 1 }, PIPELINED];
@@ -22,7 +30,7 @@ export const nodes: Measure = {
     for (let round = 1; round <= scale.rounds; round++) {
       for (const size of scale.nodes) {
         // One cluster at a time: the nodes of several would take each other's processor.
-        const cluster = await context.freshCluster(size);
+        const cluster = await warmCluster(context, size);
         try {
           for (const row of rows.filter((each) => each.nodes === size)) {
             context.step(`${size} nodes, ${row.shape.clients} × ${row.shape.in_flight}, round ${round}`);

@@ -1,5 +1,5 @@
 import { clusterRss } from '../cluster.js';
-import { closedLoop, measureLoad, troubles, type Measure } from '../context.js';
+import { closedLoop, measureLoad, troubles, type Measure, warmCluster } from '../context.js';
 import { figure } from '../stats.js';
 
 /** Twenty times as many requests as a leader takes on at a time. */
@@ -12,7 +12,7 @@ export const overload: Measure = {
   title: 'Overload',
   steps: () => 1,
   async run(context) {
-    const cluster = await context.freshCluster();
+    const cluster = await warmCluster(context);
     try {
       const before = await cluster.roles();
       context.step(`${SHAPE.clients} × ${SHAPE.in_flight}`);

@@ -1,5 +1,13 @@
 import { maxValueBytes } from '../../src/cli/load/lines.js';
-import { closedLoop, measureLoad, troubles, VALUE_BYTES, type Measure, type Measured } from '../context.js';
+import {
+  closedLoop,
+  measureLoad,
+  troubles,
+  VALUE_BYTES,
+  type Measure,
+  type Measured,
+  warmCluster,
+} from '../context.js';
 import { figure, median, over } from '../stats.js';
 
 const SHAPE = { clients: 10, in_flight: 10 };
@@ -12,7 +20,7 @@ export const values: Measure = {
   title: 'Sizes of values',
   steps: ({ rounds }) => rounds * SIZES.length,
   async run(context) {
-    const cluster = await context.freshCluster();
+    const cluster = await warmCluster(context);
     const rows = SIZES.map((size) => ({ size, rounds: [] as Measured[] }));
     try {
       for (let round = 1; round <= context.scale.rounds; round++) {
