@@ -47,6 +47,8 @@ export interface Journal {
   readonly appended: Position;
   /** The position up to which everything is on the disk. */
   readonly durable: Position;
+  /** Of the records that wait to be written, in bytes: large only when the disk can't keep up. */
+  readonly waiting_bytes: number;
   /** Appends a record, which becomes durable with its group; its position is its count in this life, from 1. */
   append(record: JournalRecord): Position;
   /** The latest acceptance or learnt decree of an entry; rejects if the journal holds none, or can't read it. */
@@ -155,6 +157,10 @@ class GroupCommitJournal implements Journal {
     /* All that one turn of the event loop appends shares a group. */
     if (!this.busy) this.scheduled ??= setImmediate(() => this.start());
     return this.appended;
+  }
+
+  get waiting_bytes(): number {
+    return this.queue.reduce((sum, { builder }) => sum + builder.length, 0);
   }
 
   async read(entry: Entry): Promise<StoredEntry> {

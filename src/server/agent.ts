@@ -203,7 +203,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   #receive(from: AgentIndex, message: PeerMessage): void {
     this.#heard.set(from, { message: MESSAGE_NAMES[message.type] ?? '', at_ms: performance.now() });
-    this.#driver?.dispatch({ type: 'message', from, message });
+    this.#driver?.receive(from, message);
   }
 
   #newDriver(state: AgentState, journal: Journal, socket: AgentSocket): Driver {

@@ -2,6 +2,7 @@ import { step } from '../core/agent.js';
 import type { Effect } from '../core/effect.js';
 import type { Event } from '../core/event.js';
 import type { AgentIndex, ConnectionId, Entry, Position } from '../core/ids.js';
+import { MessageType, type PeerMessage } from '../core/message.js';
 import type { AgentState } from '../core/state.js';
 import type { Journal } from '../journal/journal.js';
 import type { ClientConnection } from '../net/client-connection.js';
@@ -14,6 +15,13 @@ import { traceEffect, traceEvent } from './trace.js';
 
 /** Records that may wait for the disk before a stream of the log is held up: a few groups' worth. */
 const MAX_UNFLUSHED_RECORDS = 8192;
+
+/**
+ * Bytes of records that may wait for a disk that hangs or can't keep up: seconds of what a good one takes. Past it no
+ * stream goes on, and what peers want written down is dropped, as UDP may lose anything: they send it again, or it is
+ * fetched once the disk is back. Without a bound a follower's memory would fill at the speed of the cluster.
+ */
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
 /** What the driver tells the agent around it; the core knows nothing of any of it. */
 export interface DriverCallbacks {
@@ -83,6 +91,17 @@ export class Driver {
     } finally {
       this.#running = false;
     }
+  }
+
+  /** A peer said something. What it wants written down is dropped while the disk is too far behind. */
+  receive(from: AgentIndex, message: PeerMessage): void {
+    const wantsWriting = message.type === MessageType.Prepare || message.type === MessageType.AcceptRequest;
+    if (wantsWriting && this.#diskIsBehind()) return this.#options.callbacks.onNote('disk-behind');
+    this.dispatch({ type: 'message', from, message });
+  }
+
+  #diskIsBehind(): boolean {
+    return this.#options.journal.waiting_bytes > MAX_WAITING_BYTES;
   }
 
   /** A client said something: from now on replies reach it. */
@@ -208,7 +227,8 @@ export class Driver {
   /** A stream faster than the disk is held up, so that what waits to be flushed stays bounded. */
   #holdFetch(): void {
     const { journal } = this.#options;
-    if (this.#fetch_paused || journal.appended - journal.durable < MAX_UNFLUSHED_RECORDS) return;
+    const records = journal.appended - journal.durable;
+    if (this.#fetch_paused || (records < MAX_UNFLUSHED_RECORDS && !this.#diskIsBehind())) return;
     this.#fetch_paused = true;
     this.#fetch?.pause();
   }

@@ -1,6 +1,12 @@
 import type { Effect } from '../core/effect.js';
 import type { Position } from '../core/ids.js';
 
+/**
+ * Messages that may wait for a disk that hangs; beyond it the newest are dropped, as UDP may lose anything. A disk that
+ * works lets go of a few thousand at a time.
+ */
+const MAX_WAITING_MESSAGES = 65_536;
+
 type Send = Effect & { readonly type: 'send' };
 
 /**
@@ -24,7 +30,7 @@ export class Gate {
 
   pass(effect: Send): void {
     if (effect.after <= this.#durable) this.#send(effect);
-    else this.#waiting.push(effect);
+    else if (this.waiting < MAX_WAITING_MESSAGES) this.#waiting.push(effect);
   }
 
   /** The disk has caught up to `position`: what depends on no more than that may leave. */

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { entry } from '../../src/core/ids.js';
-import { accepted, newDisk, Opened, recover, RECORDS, segment, SEGMENT_BYTES } from './support.js';
+import { encodeRecord, GROUP_HEADER_BYTES, lineBytes } from '../../src/journal/format.js';
+import { accepted, MEMBERS, newDisk, Opened, recover, RECORDS, segment, SEGMENT_BYTES } from './support.js';
 import type { Call, MemoryStorage } from './memory-storage.js';
 
 /** Holds back every flush of a segment until it is let go. */
@@ -75,8 +76,11 @@ describe('group commit (spec.md, "Durability")', () => {
     }
     expect(count(storage.calls, 'write', segment(1))).to.equal(writes);
     expect(opened.durable).to.deep.equal([]);
+    const lines = 3 * lineBytes(encodeRecord(accepted(1), MEMBERS));
+    expect(opened.journal.waiting_bytes).to.equal(GROUP_HEADER_BYTES + lines);
     first();
     const second = await gate.next();
+    expect(opened.journal.waiting_bytes).to.equal(0);
     expect(opened.durable).to.deep.equal([1]);
     expect(count(storage.calls, 'write', segment(1))).to.equal(writes + 1);
     second();

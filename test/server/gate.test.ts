@@ -50,6 +50,19 @@ describe('server, the gate (spec.md, "Durability")', () => {
     expect(gate.waiting).to.equal(0);
   });
 
+  it('holds no more than so many for a disk that hangs, and works again when the disk does', () => {
+    const left: number[] = [];
+    const gate = new Gate(({ after }) => left.push(after));
+    for (let i = 0; i < 100_000; i++) gate.pass(send(1, i));
+    expect(gate.waiting).to.equal(65_536);
+    gate.open(position(1));
+    expect(left).to.have.length(65_536);
+    gate.pass(send(2, 0));
+    expect(gate.waiting).to.equal(1);
+    gate.open(position(2));
+    expect(left).to.have.length(65_537);
+  });
+
   it('neither loses, doubles, swaps nor lets out early, however many wait', () => {
     // Steps: how much the journal grows before the next message, and whether the disk catches up then, and how far.
     const step = fc.record({ grows: fc.nat(2), flushes: fc.option(fc.nat(3000), { nil: undefined }) });

@@ -1,0 +1,76 @@
+import { expect } from 'chai';
+import { newAgent } from '../../src/core/agent.js';
+import { position } from '../../src/core/ids.js';
+import type { PeerMessage } from '../../src/core/message.js';
+import type { Journal } from '../../src/journal/journal.js';
+import type { AgentSocket } from '../../src/net/agent-socket.js';
+import { Driver } from '../../src/server/driver.js';
+import { acceptRequest, agent, config, decree, heartbeat, prepare } from '../support/make.js';
+
+/** A driver on a disk that hangs: what is appended waits, and is as many bytes as the test says. */
+function stalled(): {
+  driver: Driver;
+  state: ReturnType<typeof newAgent>;
+  journal: { waiting_bytes: number };
+  sent: PeerMessage[];
+  notes: string[];
+  readonly durable: () => void;
+} {
+  const state = newAgent(config(0));
+  const journal = {
+    appended: position(0),
+    durable: position(0),
+    waiting_bytes: 0,
+    append: () => (journal.appended = position(journal.appended + 1)),
+  };
+  const sent: PeerMessage[] = [];
+  const notes: string[] = [];
+  const nothing = (): void => undefined;
+  const driver = new Driver({
+    state,
+    journal: journal as unknown as Journal,
+    socket: { send: (_to: unknown, message: PeerMessage) => sent.push(message) } as unknown as AgentSocket,
+    callbacks: {
+      onReign: nothing,
+      onAbdicate: nothing,
+      onFollow: nothing,
+      onCommitted: nothing,
+      onFatal: (error) => {
+        throw error;
+      },
+      onNote: (code) => notes.push(code),
+    },
+    log: nothing,
+    log_debug: false,
+  });
+  const durable = (): void => {
+    journal.durable = journal.appended;
+    journal.waiting_bytes = 0;
+    driver.durable(journal.durable);
+  };
+  return { driver, state, journal, sent, notes, durable };
+}
+
+describe('server, the driver (spec.md, "Durability")', () => {
+  it('takes nothing more that has to be written while a disk that hangs is far behind', () => {
+    const { driver, state, journal, sent, notes, durable } = stalled();
+    driver.receive(agent(1), acceptRequest(0, 1, decree('a')));
+    journal.waiting_bytes = 33 * 1024 * 1024;
+    driver.receive(agent(1), acceptRequest(1, 1, decree('b')));
+    driver.receive(agent(2), prepare(0, 2));
+    expect([...state.acceptor.accepted.keys()]).to.eql([0]);
+    expect(state.acceptor.promised.round).to.equal(1);
+    expect(notes).to.eql(['disk-behind', 'disk-behind']);
+
+    driver.receive(agent(1), heartbeat(1, 1, 1));
+    expect(state.learner.committed, 'what need not be written is handled').to.equal(1);
+    expect(sent).to.eql([]);
+
+    durable();
+    driver.receive(agent(1), acceptRequest(1, 1, decree('b')));
+    durable();
+    expect([...state.acceptor.accepted.keys()]).to.eql([0, 1]);
+    expect(sent).to.have.length(2);
+    driver.stop();
+  });
+});
