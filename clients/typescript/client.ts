@@ -14,6 +14,7 @@ export interface Session {
   readonly no: number;
 }
 
+/** How a client is to work; only `servers` is needed. Times in milliseconds. */
 export interface ClientOptions {
   /** `HOST:PORT` or `PORT`, as a list or separated by commas. */
   readonly servers: string | readonly string[];
@@ -29,7 +30,9 @@ export interface ClientOptions {
   readonly max_in_flight?: number;
 }
 
+/** How a single request differs from the client's others. */
 export interface RequestOptions {
+  /** How long it may take, with all reconnecting and asking again. */
   readonly timeout_ms?: number;
 }
 

@@ -7,6 +7,7 @@ export type KvRequest =
   | { readonly op: 'put'; readonly key: string; readonly value: string }
   | { readonly op: 'get'; readonly key: string };
 
+/** What the application answers: the value put or found, or one of `KvError`. */
 export type KvAnswer =
   { readonly ok: true; readonly value: string } | { readonly ok: false; readonly error: string };
 

@@ -166,6 +166,7 @@ function parseServer(server: string): ServerAddress {
   throw new RangeError(`"${server}" is not a server: write HOST:PORT or PORT, with a port from 1 to 65535`);
 }
 
+/** `HOST:PORT`, as people write it. */
 export function formatServer(server: ServerAddress): string {
   return `${server.host}:${server.port}`;
 }

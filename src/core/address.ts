@@ -16,6 +16,7 @@ export function compareAddresses(a: Address, b: Address): number {
   return numericAddress(a.address) - numericAddress(b.address) || Number(a.port) - Number(b.port);
 }
 
+/** Whether both parts are the same text; ports have no leading zeros (spec.md, "Encoding"). */
 export function sameAddress(a: Address, b: Address): boolean {
   return a.address === b.address && a.port === b.port;
 }

@@ -27,7 +27,9 @@ export const ERROR_CODES = {
   'answer-forgotten': 'executed',
 } as const;
 
+/** What stands before the colon in an Error's text. */
 export type ErrorCode = keyof typeof ERROR_CODES;
+/** What a client may conclude from an Error about its request. */
 export type Certainty = (typeof ERROR_CODES)[ErrorCode];
 
 /** `code: text`, as it travels in the `error` field. */

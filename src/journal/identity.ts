@@ -49,7 +49,9 @@ const HARMLESS_NAMES: readonly string[] = ['lost+found'];
 /** How many names a refusal tells. */
 const MAX_NAMES_TOLD = 5;
 
+/** Whom a data directory is made for. */
 export interface InitialiseOptions {
+  /** The node's own address. */
   readonly self: Address;
   /** All agents of the cluster, the node itself among them, in any order. */
   readonly agents: readonly Address[];
@@ -59,7 +61,8 @@ export interface InitialiseOptions {
 
 /**
  * Makes `directory` the data directory of a new member: an empty journal, then the identity. Creates the directory if
- * need be, and refuses one that holds anything: an old member's votes are never overwritten.
+ * need be, and refuses one that holds anything: an old member's votes are never overwritten. Rejects with a
+ * JournalError that says what to do, or with a RangeError if these agents can't be a cluster.
  */
 export async function initialise(directory: string, options: InitialiseOptions): Promise<void> {
   const agents = [...options.agents].sort(compareAddresses);

@@ -1,6 +1,8 @@
 import { TokenBucket } from './token-bucket.js';
 
+/** How much a line matters: `warn` is something to look at, `error` that the node stops. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+/** The figures of a line, by name; units stand last in the names. */
 export type LogDetails = Readonly<Record<string, string | number | boolean>>;
 
 /** Where a room's lines go. `code` is stable and greppable, `text` is a sentence for people. */

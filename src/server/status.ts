@@ -35,6 +35,7 @@ export interface AgentStatus {
   readonly version: string;
 }
 
+/** What this node last heard of another one. */
 export interface PeerStatus {
   readonly address: string;
   /** The type of its last message; null: nothing was heard of it in this life. */
@@ -44,6 +45,7 @@ export interface PeerStatus {
   readonly committed: number;
 }
 
+/** The application here: none, one that connected by itself, or the process that `--app` runs. */
 export type AppSummary =
   | { readonly state: 'none' }
   | {
