@@ -18,7 +18,7 @@ export interface Answers {
   given_length: number;
   /** No entry of `given` lies below this. */
   given_from: Entry;
-  /** Entries below this have been answered by the application that is attached now. */
+  /** Entries below this have been answered by the application that is attached now, or was the last to be. */
   answered: Entry;
   /** `none`: values are their own answers. `attached`: it answers. `expected`: it is coming, or coming back. */
   app: 'none' | 'attached' | 'expected';
@@ -122,18 +122,18 @@ export function answerFromEntry(
   entry: Entry,
 ): void {
   const { answers } = agent.clients;
-  if (answers.app === 'none') {
-    const message: ClientRequest = { type: MessageType.ClientRequest, request, entry, value: '' };
-    return withDecree(agent, out, entry, { connection, message }, (value) => {
-      respond(agent, out, connection, request, entry, value);
-    });
-  }
   if (answers.given.has(entry)) {
     return tellAnswer(agent, out, connection, request, entry, answers.given.get(entry));
   }
   if (entry < answers.answered) {
     const text = `request ${request.no} was executed at entry ${entry}; its answer is no longer kept`;
     return fail(agent, out, connection, request, 'answer-forgotten', text, entry);
+  }
+  if (answers.app === 'none') {
+    const message: ClientRequest = { type: MessageType.ClientRequest, request, entry, value: '' };
+    return withDecree(agent, out, entry, { connection, message }, (value) => {
+      respond(agent, out, connection, request, entry, value);
+    });
   }
   awaitEntry(agent, out, connection, request, entry);
 }
@@ -223,12 +223,14 @@ export function onAppAttached(agent: Answering): void {
   clearAnswers(agent);
 }
 
-/** The application left. If none is coming back, nobody can say what those who wait would have been answered. */
+/**
+ * The application left. If none is coming back, nobody can say what those who wait would have been answered; but what
+ * it has answered stays the answer, since a request's value would be a second one.
+ */
 export function onAppDetached(agent: Answering, out: Outbox, expected: boolean): void {
   const { answers } = agent.clients;
   answers.app = expected ? 'expected' : 'none';
-  clearAnswers(agent);
-  if (expected) return;
+  if (expected) return clearAnswers(agent);
   for (const [entry, waiters] of [...answers.waiters]) {
     if (!isCommitted(agent, entry)) continue;
     answers.waiters.delete(entry);

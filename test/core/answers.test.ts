@@ -83,6 +83,19 @@ describe('core, answers (spec.md, "Answers")', () => {
     expect(one.told(), 'from then on values are their own answers').to.deep.equal(['2: y at 1']);
   });
 
+  it('stay the first ones when the application that gave them has left for good', () => {
+    const one = new OneAgent().lead().step({ type: 'app-attached' }).log('x', 1).log('y', 2);
+    answers(one, 0, 'a'.repeat(RETAINED_ANSWER_LENGTH));
+    answers(one, 1, 'Y');
+    one.step({ type: 'app-detached', expected: false });
+    expect(one.client(1, ask(2, 'y')).told()).to.deep.equal(['2: Y at 1']);
+    expect(one.client(1, ask(1, 'x')).told(), 'dropped long since').to.deep.equal(['1: answer-forgotten']);
+    expect(one.log('z', 3).told()).to.deep.equal(['3: z at 2']);
+    one.step({ type: 'app-attached' });
+    expect(one.client(1, ask(2, 'y')).told(), 'the next one answers from the beginning').to.be.empty;
+    expect(answers(one, 1, 'Y').told()).to.deep.equal(['2: Y at 1']);
+  });
+
   it('of nobody are disregarded', () => {
     const one = new OneAgent().lead().log('x', 1);
     answers(one, 0, 'forged');
