@@ -69,7 +69,7 @@ export function lineChart(chart: Chart): string {
     `<g transform="rotate(-90 18 ${(TOP + HEIGHT - BOTTOM) / 2})">${text(18, (TOP + HEIGHT - BOTTOM) / 2, chart.y.label, 'middle')}</g>`,
     ...(chart.marks ?? []).flatMap((mark) => [
       line(x.at(mark.x), TOP, x.at(mark.x), HEIGHT - BOTTOM, '#888888', ' stroke-dasharray="2 3"'),
-      text(x.at(mark.x) + 4, TOP + 12, mark.text, 'start'),
+      markText(x.at(mark.x), mark.text),
     ]),
     ...chart.series.map((series, i) => curve(series, i, x, y)),
     ...chart.series.map((series, i) => legend(series, i)),
@@ -105,6 +105,11 @@ function legend({ name, dashed, colour }: Series, i: number): string {
       ` stroke-width="2"${dashed ? ' stroke-dasharray="6 4"' : ''}`,
     ) + text(x + 30, y, name, 'start')
   );
+}
+
+/** Beside its line, on the side where there is more room. */
+function markText(x: number, words: string): string {
+  return x > WIDTH / 2 ? text(x - 4, TOP + 12, words, 'end') : text(x + 4, TOP + 12, words, 'start');
 }
 
 function colourOf(i: number): string {

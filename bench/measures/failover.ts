@@ -16,9 +16,9 @@ const SETTLE_MS = 1_000;
 
 const OUTAGE_TIMEOUT_MS = 60_000;
 
-/** The part of the timeline that is drawn, around the kill. */
+/** The part of the timeline that is drawn: before the kill, and after the outage. */
 const DRAWN_BEFORE_MS = 500;
-const DRAWN_AFTER_MS = 2_000;
+const DRAWN_AFTER_MS = 1_000;
 
 interface Kill {
   readonly at_ms: number;
@@ -114,7 +114,7 @@ function timeline(result: LoadResult, kills: readonly Kill[]): Plot[] {
   if (kill === undefined) return [];
   const kill_bucket = Math.floor((kill.at_ms - result.started_ms) / TIMELINE_BUCKET_MS);
   const first = Math.max(0, kill_bucket - DRAWN_BEFORE_MS / TIMELINE_BUCKET_MS);
-  const last = kill_bucket + DRAWN_AFTER_MS / TIMELINE_BUCKET_MS;
+  const last = kill_bucket + Math.ceil((kill.outage_ms + DRAWN_AFTER_MS) / TIMELINE_BUCKET_MS);
   const points: [number, number][] = [];
   for (let bucket = first; bucket <= last; bucket++) {
     const count = result.timeline[bucket] ?? 0;
