@@ -47,7 +47,7 @@ describe('integration: those who fell behind', function () {
     expect(await all.settled([absent, third], count + 1)).to.be.above(count);
   });
 
-  it('row 30: an application that starts when there are thousands of entries is given all of them in order', async () => {
+  it('an application that starts when there are thousands of entries is given all of them in order', async () => {
     const all = await cluster({ nodes: 1 });
     await writeMany([all.client(), all.client()], 2_000);
     const node = all.nodes[0]!;
