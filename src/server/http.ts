@@ -33,7 +33,8 @@ export async function serveStatus(address: Address, status: () => AgentStatus): 
 function listen(app: Hono, { address, port }: Address): Promise<ServerType> {
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: address, port: Number(port) }, () => resolve(server));
-    server.once('error', (error: Error) => {
+    // Listened to for ever: once it serves, an error of its own must not end the node, and rejects nothing any more.
+    server.on('error', (error: Error) => {
       reject(
         new OptionError(`--http: can't listen on ${formatAddress({ address, port })}: ${error.message}`),
       );

@@ -99,6 +99,19 @@ export function obeysDone(
   return from.loopback || options.allow_remote_done === true;
 }
 
-export function listenerLimits(options: AgentOptions): ListenerLimits {
-  return { ...DEFAULT_LISTENER_LIMITS, ...options.limits };
+/** Descriptors kept for all but clients: journal, sockets, application, connections that are being turned away. */
+const RESERVED_DESCRIPTORS = 256;
+
+/** What the system lets this process have open at a time; Node has raised it as far as it may. */
+function descriptorLimit(): number {
+  const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: number | string } } };
+  const limit = Number(report.userLimits?.open_files?.soft);
+  return Number.isFinite(limit) ? limit : Infinity;
+}
+
+/** The listener's limits, with no more connections than there are descriptors for: without one, no file opens either. */
+export function listenerLimits(options: AgentOptions, descriptors = descriptorLimit()): ListenerLimits {
+  const limits = { ...DEFAULT_LISTENER_LIMITS, ...options.limits };
+  const room = Math.max(1, descriptors - RESERVED_DESCRIPTORS);
+  return { ...limits, max_connections: Math.min(limits.max_connections, room) };
 }

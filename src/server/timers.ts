@@ -4,7 +4,7 @@ import { TIMER_NAMES, type TimerName } from '../core/event.js';
  * Timers whose firing accuses somebody of silence. After a pause of the process they are due before the datagrams that
  * queued meanwhile are read, so the sockets are drained before they are believed (spec.md, "Liveness").
  */
-const ACCUSING: ReadonlySet<TimerName> = new Set(['leader', 'try', 'progress', 'catch-up']);
+const ACCUSING: ReadonlySet<TimerName> = new Set(['leader', 'election', 'try', 'progress', 'catch-up']);
 
 export interface TimersOptions {
   onTimer(timer: TimerName): void;
