@@ -72,7 +72,8 @@ export function lineChart(chart: Chart): string {
       markText(x.at(mark.x), mark.text),
     ]),
     ...chart.series.map((series, i) => curve(series, i, x, y)),
-    ...chart.series.map((series, i) => legend(series, i)),
+    // A single line is named by the axis.
+    ...(chart.series.length > 1 ? chart.series.map((series, i) => legend(series, i)) : []),
     '</svg>',
     '',
   ].join('\n');
