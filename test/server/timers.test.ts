@@ -33,15 +33,15 @@ describe('server, timers (spec.md, "Liveness")', () => {
 
   it('fire once, when they are due', async () => {
     bench.timers.set('heartbeat', 5, 5);
-    bench.timers.set('heartbeat', 1, 1);
+    bench.timers.set('prepare', 1, 1);
     bench.now_ms += 1;
     await bench.until('the first', () => bench.fired.length === 1);
-    expect(bench.fired).to.eql(['heartbeat']);
+    expect(bench.fired).to.eql(['prepare']);
     bench.now_ms += 4;
     await bench.until('the second', () => bench.fired.length === 2);
     bench.timers.set('accept', 0, 0);
     await bench.until('the third', () => bench.fired.includes('accept'));
-    expect(bench.fired).to.eql(['heartbeat', 'heartbeat', 'accept']);
+    expect(bench.fired).to.eql(['prepare', 'heartbeat', 'accept']);
   });
 
   it('are drawn within their range, from its one end to the other', async () => {
