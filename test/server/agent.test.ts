@@ -36,7 +36,10 @@ describe('server, the agent as a library', () => {
   it('gives everything back when it is stopped while it starts', async () => {
     const starting = agent.start().catch((error: unknown) => error);
     await agent.stop();
-    expect(await starting).to.be.an('error').with.property('message').that.contains('while it started');
+    expect(await starting)
+      .to.be.an('error')
+      .with.property('message')
+      .that.contains('while it started');
 
     agent = createAgent({ data_dir: join(folder, 'node') });
     await agent.start(); // the directory and the port are free again
