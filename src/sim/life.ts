@@ -76,8 +76,8 @@ export class Life {
     records: readonly JournalRecord[],
   ) {
     this.world = node.world;
-    const { agents, plan } = this.world;
-    this.state = newAgent({ self: node.self, agents, has_app: plan.has_app, ...DEFAULT_TIMES });
+    const { has_app } = this.world.plan;
+    this.state = newAgent({ self: node.self, agents: node.agents, has_app, ...DEFAULT_TIMES });
     for (const record of records) {
       this.#remember(record);
       this.#guarded(() => recover(this.state, record));

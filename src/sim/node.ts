@@ -1,3 +1,4 @@
+import type { Address } from '../core/address.js';
 import { agentIndex, type AgentIndex } from '../core/ids.js';
 import type { Members } from '../journal/format.js';
 import { Disk } from './disk.js';
@@ -5,11 +6,13 @@ import { Life } from './life.js';
 import type { StreamEnd } from './network.js';
 import { CALM_DISK, type DiskPlan } from './plan.js';
 import { Random } from './random.js';
-import type { World } from './world.js';
+import { addresses, type World } from './world.js';
 
 /** A machine of the cluster: a disk that lasts, and one process after the other. */
 export class Node {
   readonly self: AgentIndex;
+  /** The agents as this node has been told: those of the cluster, and perhaps some that don't exist. */
+  readonly agents: readonly Address[];
   readonly disk: Disk;
   life: Life | undefined;
   diskPlan: DiskPlan;
@@ -29,7 +32,9 @@ export class Node {
   ) {
     this.self = agentIndex(index);
     this.#random = new Random(world.plan.seed, `node ${index}`);
-    const members: Members = { agents: world.agents, self: this.self };
+    const strangers = world.plan.strange_lists?.[index] ?? 0;
+    this.agents = [...world.agents, ...addresses(world.plan.nodes, strangers)];
+    const members: Members = { agents: this.agents, self: this.self };
     this.disk = new Disk(members, this.#random);
     this.diskPlan = world.plan.disk;
     this.timerSpeed = 1 + this.#random.between(-world.plan.skew, world.plan.skew);

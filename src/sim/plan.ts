@@ -80,6 +80,8 @@ export interface Plan {
   readonly timers_first: number;
   /** How much each node's timers run slow or fast, at most: 0.2 is a fifth. */
   readonly skew: number;
+  /** By node, how many addresses its list of agents has beyond the true ones: such nodes claim rounds of others. */
+  readonly strange_lists?: Readonly<Record<number, number>>;
   readonly actions: readonly TimedAction[];
 }
 

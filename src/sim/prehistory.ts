@@ -1,9 +1,9 @@
 import type { Decree } from '../core/decree.js';
 import { agentIndex, clientId, entry as entryOf, requestNumber, round } from '../core/ids.js';
-import { quorumSize } from '../core/quorum.js';
 import type { JournalRecord } from '../core/record.js';
 import type { Node } from './node.js';
 import { Random } from './random.js';
+import { majorityOf } from './votes.js';
 import type { World } from './world.js';
 
 /** Sessions that the past's requests came from. */
@@ -22,7 +22,7 @@ export function writePrehistory({ plan, checker }: World, nodes: readonly Node[]
   const random = new Random(plan.seed, 'prehistory');
   const others = random
     .shuffle(nodes.filter(({ index }) => index !== 0))
-    .slice(0, quorumSize(plan.nodes) - 1);
+    .slice(0, majorityOf(plan.nodes) - 1);
   const full = new Set([0, ...others.map(({ index }) => index)]);
   for (const node of nodes) {
     const length = full.has(node.index) ? plan.prehistory : random.below(plan.prehistory);

@@ -1,5 +1,3 @@
-import { compareAddresses, type Address } from '../core/address.js';
-import { quorumSize } from '../core/quorum.js';
 import { Checker } from './checker.js';
 import { Client } from './client.js';
 import { Counters } from './counters.js';
@@ -12,7 +10,8 @@ import { writePrehistory } from './prehistory.js';
 import { Random } from './random.js';
 import { Schedule } from './schedule.js';
 import { Trace } from './trace.js';
-import type { World } from './world.js';
+import { majorityOf } from './votes.js';
+import { addresses, type World } from './world.js';
 
 /** After healing, the cluster has this long to agree on a leader and a log, and to answer everything. */
 export const LIVENESS_LIMIT_MS = 60_000;
@@ -44,11 +43,6 @@ export function simulate(plan: Plan, print?: (line: string) => void): RunResult 
   return new Simulation(plan, print).run();
 }
 
-function addressesOf(nodes: number): Address[] {
-  const agents = Array.from({ length: nodes }, (_, i) => ({ address: `10.0.0.${i + 1}`, port: '7000' }));
-  return agents.sort(compareAddresses);
-}
-
 class Simulation {
   readonly #world: World;
   readonly #nodes: readonly Node[];
@@ -71,7 +65,7 @@ class Simulation {
       trace,
       checker,
       network: new Network(schedule, new Random(plan.seed, 'network'), counters, plan.nodes, plan.network),
-      agents: addressesOf(plan.nodes),
+      agents: addresses(0, plan.nodes),
       random: new Random(plan.seed, 'driver'),
       calm: false,
     };
@@ -201,7 +195,7 @@ class Simulation {
   /** Heals a random majority, keeps the rest dead, and waits until the cluster is whole and idle. */
   #livenessPhase(): void {
     const { schedule, network, random, trace } = this.#world;
-    const living = random.whole(quorumSize(this.plan.nodes), this.plan.nodes);
+    const living = random.whole(majorityOf(this.plan.nodes), this.plan.nodes);
     const majority = new Set(random.shuffle(this.#nodes).slice(0, living));
     trace.note('heal', [...majority].map(({ index }) => index).join(','));
     this.#world.calm = true;

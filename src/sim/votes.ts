@@ -1,5 +1,4 @@
 import { isNoOp, sameDecree, type Decree } from '../core/decree.js';
-import { quorumSize } from '../core/quorum.js';
 import type { JournalRecord } from '../core/record.js';
 import { mustHold } from './failure.js';
 
@@ -23,6 +22,11 @@ export interface Chosen {
   readonly round: number;
 }
 
+/** Counted apart from the core, whose own mistake would hide itself here. */
+export function majorityOf(nodes: number): number {
+  return Math.ceil((nodes + 1) / 2);
+}
+
 export function show(decree: Decree): string {
   return isNoOp(decree) ? 'no-op' : `${decree.id}/${decree.no} ${JSON.stringify(decree.value.slice(0, 40))}`;
 }
@@ -39,7 +43,7 @@ export class Votes {
     nodes: number,
     private readonly onChosen: (entry: number, decree: Decree, round: number) => void,
   ) {
-    this.#quorum = quorumSize(nodes);
+    this.#quorum = majorityOf(nodes);
     this.disks = Array.from({ length: nodes }, () => ({
       records: 0,
       used: new Set<number>(),

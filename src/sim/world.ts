@@ -1,4 +1,4 @@
-import type { Address } from '../core/address.js';
+import { compareAddresses, type Address } from '../core/address.js';
 import type { Checker } from './checker.js';
 import type { Counters } from './counters.js';
 import type { Network } from './network.js';
@@ -20,4 +20,10 @@ export interface World {
   readonly random: Random;
   /** Whether the safety phase is over: then nothing fails any more. */
   calm: boolean;
+}
+
+/** Addresses of `count` machines from the `first` on, in the order that makes agents of them. */
+export function addresses(first: number, count: number): Address[] {
+  const machines = Array.from({ length: count }, (_, i) => first + i + 1);
+  return machines.map((machine) => ({ address: `10.0.0.${machine}`, port: '7000' })).sort(compareAddresses);
 }
