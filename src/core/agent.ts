@@ -367,12 +367,12 @@ function onRequestsTimer(agent: AgentState, out: Outbox): void {
 
 /** Consequences that no single handler owns: overtaken tries and reigns, the commit index, the next proposals. */
 function follow(agent: AgentState, out: Outbox): void {
-  const { acceptor, proposer: state } = agent;
-  if (state.candidate && proposer.isOvertaken(acceptor, state.candidate.round)) {
+  const { proposer: state } = agent;
+  if (state.candidate && proposer.isOvertaken(agent, state.candidate.round)) {
     dropTry(agent, out);
     election.onTryOvertaken(agent);
   }
-  if (state.reign && proposer.isOvertaken(acceptor, state.reign.round)) {
+  if (state.reign && proposer.isOvertaken(agent, state.reign.round)) {
     abdicate(agent, out, 'its own acceptor has promised a higher round');
   }
   const decided = proposer.tryOutcome(agent);

@@ -1,4 +1,4 @@
-import { recordAcceptance, recordPromise, report, type AcceptorState } from './acceptor.js';
+import { recordAcceptance, recordPromise, report } from './acceptor.js';
 import { NO_OP, NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Position, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
@@ -443,7 +443,11 @@ export function endReign(agent: Pick<AgentState, 'proposer'>): void {
   agent.proposer.own_votes.length = 0;
 }
 
-/** Whether the own promise has left a try or a reign behind. */
-export function isOvertaken(acceptor: AcceptorState, round: Round): boolean {
-  return outranks(acceptor.promised.round, round);
+/**
+ * Whether the own promise has left a try or a reign behind: it is to a higher round, or, where peer lists differ, to
+ * another agent that claims the very round of the try.
+ */
+export function isOvertaken(agent: Pick<AgentState, 'acceptor' | 'config'>, round: Round): boolean {
+  const { promised } = agent.acceptor;
+  return outranks(promised.round, round) || standing(promised, round, agent.config.self) === 'taken';
 }
