@@ -1,7 +1,6 @@
-import type { Decree } from './decree.js';
+import { sameDecree, type Decree } from './decree.js';
 import { agentIndex, entry as entryOf, type AgentIndex, type Entry } from './ids.js';
 import { chosenDecree, isKnownChosen, learnChosen } from './learner.js';
-import { sameDecree } from './decree.js';
 import type { Outbox } from './outbox.js';
 import { agreesWithReign } from './proposer.js';
 import type { AgentState } from './state.js';
