@@ -20,8 +20,17 @@ const HTTP_TIMEOUT_MS = 1_000;
 /** How often a cluster whose ports were taken meanwhile is made anew. */
 const MAX_PORT_TRIES = 3;
 
+/** Where a node runs, if not simply here. */
+export interface Host {
+  readonly address: string;
+  /** The words before its command that bring it there. */
+  readonly within: readonly string[];
+}
+
 export interface ClusterOptions {
   readonly nodes: number;
+  /** One for each node; all run on the loopback, if absent. */
+  readonly hosts?: readonly Host[];
   /** The application's command; none: values are answered with themselves. */
   readonly app?: string;
   /** More flags of `paxosd start`. */
@@ -44,16 +53,18 @@ export interface LogEntry {
 
 /** A member of a test's cluster: an address, a data directory, and the process that runs it at the moment. */
 export class TestNode implements Place {
-  readonly address = LOOPBACK;
+  readonly address: string;
   readonly port: string;
   readonly http_port: string;
   readonly directory: string;
+  readonly #within: readonly string[];
   readonly #flags: readonly string[];
   readonly #env: NodeJS.ProcessEnv;
   readonly #cwd: string;
   readonly #lives: Program[] = [];
 
   constructor(options: {
+    host: Host;
     port: number;
     http_port: number;
     directory: string;
@@ -61,6 +72,8 @@ export class TestNode implements Place {
     env: NodeJS.ProcessEnv;
     cwd: string;
   }) {
+    this.address = options.host.address;
+    this.#within = options.host.within;
     this.port = String(options.port);
     this.http_port = String(options.http_port);
     this.directory = options.directory;
@@ -94,9 +107,9 @@ export class TestNode implements Place {
 
   /** Starts it without waiting for anything. */
   launch(...flags: readonly string[]): Program {
-    const http = ['--http', `${LOOPBACK}:${this.http_port}`];
-    const command = paxosd('start', '--data-dir', this.directory, ...http, ...this.#flags, ...flags);
-    const program = new Program(this.name, command, { env: this.#env, cwd: this.#cwd });
+    const http = ['--http', `${this.address}:${this.http_port}`];
+    const start = paxosd('start', '--data-dir', this.directory, ...http, ...this.#flags, ...flags);
+    const program = new Program(this.name, [...this.#within, ...start], { env: this.#env, cwd: this.#cwd });
     this.#lives.push(program);
     return program;
   }
@@ -126,7 +139,7 @@ export class TestNode implements Place {
   /** Asks over HTTP; status 0 if nobody answers. */
   async get(path: string): Promise<{ status: number; body: Record<string, unknown> }> {
     try {
-      const url = `http://${LOOPBACK}:${this.http_port}${path}`;
+      const url = `http://${this.address}:${this.http_port}${path}`;
       const signal = AbortSignal.timeout(HTTP_TIMEOUT_MS);
       const response = await fetch(url, { signal, headers: { connection: 'close' } });
       return { status: response.status, body: (await response.json()) as Record<string, unknown> };
@@ -176,6 +189,7 @@ export class Cluster {
     const nodes = ports.slice(0, options.nodes).map(
       (port, i) =>
         new TestNode({
+          host: options.hosts?.[i] ?? { address: LOOPBACK, within: [] },
           port,
           http_port: ports[options.nodes + i]!,
           directory: join(folder, String(i)),

@@ -27,6 +27,9 @@ export interface Verdict {
 /** The built program, or why there is none. */
 type Judge = { readonly path: string } | { readonly missing: string };
 
+/** By this a process that runs a part of the tests is told what the process that started it has found. */
+const TOLD = 'PAXOSD_TEST_JUDGE';
+
 let built: Judge | undefined;
 
 function go(folder: string, ...words: readonly string[]): { status: number | null; text: string } {
@@ -47,6 +50,8 @@ function go(folder: string, ...words: readonly string[]): { status: number | nul
  */
 function judge(): Judge {
   if (built !== undefined) return built;
+  const told = process.env[TOLD];
+  if (told !== undefined) return (built = JSON.parse(told) as Judge);
   if (!isOnPath('go')) return (built = { missing: 'no go' });
   const fetched = go(SOURCE, 'mod', 'download');
   if (fetched.status !== 0) {
@@ -65,6 +70,11 @@ function judge(): Judge {
 export function judgeMissing(): string | undefined {
   const found = judge();
   return 'missing' in found ? found.missing : undefined;
+}
+
+/** What to add to the environment of a process that runs a part of the tests, so that it builds nothing itself. */
+export function judgeEnvironment(): NodeJS.ProcessEnv {
+  return { [TOLD]: JSON.stringify(judge()) };
 }
 
 /** `title`, saying that histories aren't judged where that is so. */
