@@ -1,175 +1,120 @@
-import type { JournalRecord } from '../core/record.js';
-import {
-  encodeRecord,
-  GROUP_HEADER_BYTES,
-  GroupBuilder,
-  hasZeroSector,
-  isCutShort,
-  isZero,
-  lineBytes,
-  MAX_GROUP_BYTES,
-  parseGroupHeader,
-  parseRecord,
-  SECTOR_BYTES,
-  splitGroup,
-  type Members,
-} from '../journal/format.js';
-import { mustHold } from './failure.js';
+import { dirname } from 'node:path';
+import { SECTOR_BYTES } from '../journal/format.js';
+import { writeNewJournal, type Identity } from '../journal/identity.js';
+import { journalPath, segmentPath } from '../journal/segment.js';
+import { DiskFile } from './disk-file.js';
+import { DiskSession, type DiskHost } from './disk-session.js';
 import type { Random } from './random.js';
 
-/** How much of the group that is being written a crash leaves. */
+/** Where a node keeps its journal, on its own disk. */
+export const DIRECTORY = '/data';
+
+/** How much of what wasn't flushed a power failure leaves. */
 type Remains = 'nothing' | 'all' | 'beginning' | 'some sectors';
 
-/** What a journal gives back after a crash. */
-export interface ReadBack {
-  readonly records: readonly JournalRecord[];
-  readonly torn: boolean;
-}
-
 /**
- * The disk of one node: the journal's bytes, in the format that ships. It outlives the processes. A group that is being
- * written is on the disk when its flush returns, and only partly if the power fails before.
+ * The disk of one node, which outlives its processes: files with their durable bytes, and names with theirs. The journal
+ * that ships writes to it and recovers from it.
  */
 export class Disk {
-  #bytes: Buffer = Buffer.alloc(16 * 1024);
-  #length = 0;
-  #sequence = 1;
-  #writing: Buffer | undefined;
-  #pending: { readonly text: string; readonly bytes: number; readonly record: JournalRecord }[] = [];
-  readonly #group = new GroupBuilder();
+  readonly #directories = new Set<string>();
+  #names = new Map<string, DiskFile>();
+  #durable_names = new Map<string, DiskFile>();
 
-  constructor(
-    private readonly members: Members,
-    private readonly random: Random,
-  ) {}
+  constructor(private readonly random: Random) {}
 
-  /** Bytes of the journal. */
-  get length(): number {
-    return this.#length;
+  /** Prepares it as `paxosd init` does. */
+  async initialise(identity: Identity, segment_bytes: number, host: DiskHost): Promise<void> {
+    await writeNewJournal(new DiskSession(this, host), DIRECTORY, identity, segment_bytes);
   }
 
-  get hasPending(): boolean {
-    return this.#pending.length > 0;
+  /* --- names ----------------------------------------------------------------------------------------------------- */
+
+  find(path: string): DiskFile | undefined {
+    return this.#names.get(path);
   }
 
-  get isWriting(): boolean {
-    return this.#writing !== undefined;
+  put(path: string, file: DiskFile): void {
+    this.#names.set(path, file);
   }
 
-  append(record: JournalRecord): void {
-    const text = encodeRecord(record, this.members);
-    this.#pending.push({ text, bytes: lineBytes(text), record });
+  remove(path: string): boolean {
+    return this.#names.delete(path);
   }
 
-  /** Begins to write what is pending, as one group as far as it fits; returns the records of the group. */
-  beginFlush(): JournalRecord[] {
-    const taken: JournalRecord[] = [];
-    this.#group.clear();
-    for (const { text, bytes, record } of this.#pending) {
-      if (taken.length > 0 && this.#group.length + bytes > MAX_GROUP_BYTES) break;
-      this.#group.append(text, bytes);
-      taken.push(record);
+  makeDirectory(path: string): void {
+    this.#directories.add(path);
+  }
+
+  /** Names in a directory, without it; undefined if there is none. */
+  list(directory: string): string[] | undefined {
+    if (!this.#directories.has(directory)) return undefined;
+    return pathsIn(this.#names, directory).map((path) => path.slice(directory.length + 1));
+  }
+
+  syncDirectory(directory: string): void {
+    for (const path of pathsIn(this.#durable_names, directory)) this.#durable_names.delete(path);
+    for (const path of pathsIn(this.#names, directory)) {
+      const file = this.#names.get(path);
+      if (file !== undefined) this.#durable_names.set(path, file);
     }
-    this.#pending.splice(0, taken.length);
-    this.#writing = Buffer.from(this.#group.finish(this.#sequence++));
-    return taken;
   }
 
-  /** The flush has returned: the group is there for good. */
-  finishFlush(): void {
-    if (this.#writing) this.#put(this.#writing);
-    this.#writing = undefined;
+  /** The segments that there are, in their order. */
+  get segments(): DiskFile[] {
+    const found: DiskFile[] = [];
+    for (let number = 1; ; number++) {
+      const file = this.#names.get(segmentPath(DIRECTORY, number));
+      if (file === undefined) return found;
+      found.push(file);
+    }
   }
 
-  /** The process is gone, and with `power` whatever the disk hadn't flushed may be gone too. */
+  /** How many files there are beside the segments, which a crash left while they were being made. */
+  get unfinished(): number {
+    return pathsIn(this.#names, journalPath(DIRECTORY)).length - this.segments.length;
+  }
+
+  /* --- crashes --------------------------------------------------------------------------------------------------- */
+
+  /** The process is gone, and with `power` what the disk hadn't flushed may be gone too. */
   crash(power: boolean): void {
-    this.#pending = [];
-    const group = this.#writing;
-    this.#writing = undefined;
-    if (group === undefined) return;
-    const remains: Remains = power
-      ? this.random.pick(['nothing', 'all', 'beginning', 'some sectors'])
-      : this.random.pick(['nothing', 'all']);
-    this.#put(this.#tear(group, remains));
+    const files = new Set([...this.#names.values(), ...this.#durable_names.values()]);
+    for (const file of files) file.abandonFlush();
+    if (!power) return;
+    if (this.random.chance(0.5)) this.#names = new Map(this.#durable_names);
+    else this.#durable_names = new Map(this.#names);
+    const remains = this.random.pick<Remains>(['nothing', 'all', 'beginning', 'some sectors']);
+    for (const file of files) file.losePower(this.#tear(file, remains));
   }
 
-  #tear(group: Buffer, remains: Remains): Buffer {
+  #tear(file: DiskFile, remains: Remains): (sector: number) => number {
     switch (remains) {
       case 'nothing':
-        return Buffer.alloc(0);
+        return () => 0;
       case 'all':
-        return group;
-      case 'beginning':
-        return group.subarray(0, this.random.whole(0, group.length));
-      case 'some sectors': {
-        const torn = Buffer.from(group);
-        let from = 0;
-        while (from < torn.length) {
-          const to = (Math.floor((this.#length + from) / SECTOR_BYTES) + 1) * SECTOR_BYTES - this.#length;
-          if (this.random.chance(0.5)) torn.fill(0, from, Math.min(to, torn.length));
-          from = to;
-        }
-        return torn;
+        return () => SECTOR_BYTES;
+      case 'beginning': {
+        const { uncertain } = file;
+        const last = uncertain.length === 0 ? 0 : this.random.pick(uncertain);
+        const kept = this.random.whole(0, SECTOR_BYTES);
+        return (sector) => (sector < last ? SECTOR_BYTES : sector === last ? kept : 0);
       }
+      case 'some sectors':
+        return () => (this.random.chance(0.5) ? SECTOR_BYTES : 0);
     }
   }
 
-  #put(bytes: Buffer): void {
-    while (this.#length + bytes.length > this.#bytes.length) {
-      const larger = Buffer.alloc(this.#bytes.length * 2);
-      this.#bytes.copy(larger, 0, 0, this.#length);
-      this.#bytes = larger;
-    }
-    bytes.copy(this.#bytes, this.#length);
-    this.#length += bytes.length;
+  /** A disk of its own with the same files, all of them durable. */
+  clone(): Disk {
+    const copy = new Disk(this.random);
+    for (const [path, file] of this.#names) copy.put(path, file.clone());
+    for (const directory of this.#directories) copy.makeDirectory(directory);
+    copy.#durable_names = new Map(copy.#names);
+    return copy;
   }
+}
 
-  /** Reads the journal back, cuts what a crash has torn, and makes the rest ready to be gone on with. */
-  readBack(): ReadBack {
-    const records: JournalRecord[] = [];
-    let at = 0;
-    this.#sequence = 1;
-    while (at < this.#length) {
-      const header = parseGroupHeader(
-        this.#bytes.subarray(at, Math.min(at + GROUP_HEADER_BYTES, this.#length)),
-      );
-      if (header === undefined) return this.#cut(records, at, []);
-      mustHold(header.sequence === this.#sequence, 'disk', () => `group ${header.sequence} out of order`);
-      const start = at + GROUP_HEADER_BYTES;
-      const bytes = this.#bytes.subarray(start, Math.min(start + header.bytes, this.#length));
-      const { lines, bad } = splitGroup(bytes, header);
-      for (const { text } of lines) records.push(this.#parse(text));
-      if (bad !== undefined) {
-        const torn = hasZeroSector(bytes, start, bad) || isCutShort(bytes, bad, header.bytes);
-        mustHold(torn, 'disk', () => 'a torn group is taken for damage');
-        return this.#cut(
-          records,
-          at,
-          lines.map(({ text }) => text),
-        );
-      }
-      this.#sequence++;
-      at = start + header.bytes;
-    }
-    return { records, torn: false };
-  }
-
-  #parse(text: string): JournalRecord {
-    const parsed = parseRecord(text, this.members);
-    mustHold(parsed.ok, 'disk', () => `a record can't be read back: ${text}`);
-    return parsed.record;
-  }
-
-  /** Writes the whole records of a torn group again, as a group of their own, where it began. */
-  #cut(records: JournalRecord[], at: number, texts: readonly string[]): ReadBack {
-    const torn = !isZero(this.#bytes.subarray(at, this.#length));
-    this.#bytes.fill(0, at, this.#length);
-    this.#length = at;
-    if (texts.length > 0) {
-      this.#group.clear();
-      for (const text of texts) this.#group.append(text, lineBytes(text));
-      this.#put(this.#group.finish(this.#sequence++));
-    }
-    return { records, torn };
-  }
+function pathsIn(names: ReadonlyMap<string, DiskFile>, directory: string): string[] {
+  return [...names.keys()].filter((path) => dirname(path) === directory);
 }

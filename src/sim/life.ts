@@ -1,18 +1,13 @@
 import { newAgent, recover, step } from '../core/agent.js';
+import { sameDecree } from '../core/decree.js';
 import type { ClientReply, Effect } from '../core/effect.js';
 import type { Event, TimerName } from '../core/event.js';
-import {
-  connectionId,
-  position,
-  type AgentIndex,
-  type ConnectionId,
-  type Entry,
-  type Position,
-} from '../core/ids.js';
+import { connectionId, type AgentIndex, type ConnectionId, type Entry, type Position } from '../core/ids.js';
 import { InvariantError } from '../core/invariants.js';
 import { isPeerMessage, MESSAGE_NAMES, MessageType, type PeerMessage } from '../core/message.js';
 import type { JournalRecord, StoredEntry } from '../core/record.js';
 import { DEFAULT_TIMES, type AgentState } from '../core/state.js';
+import type { Journal } from '../journal/journal.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 import { DatagramPacker, splitDatagram } from '../wire/datagram.js';
 import { AppProcess } from './app-process.js';
@@ -65,14 +60,12 @@ export class Life {
   readonly #servers = new Set<LogServer>();
   readonly #stored = new Map<Entry, StoredEntry>();
   #app: AppProcess | undefined;
-  /** The last position of the group that is being flushed. */
-  #flushing: Position | undefined;
-  #flushScheduled = false;
-  /** What the return of the flush under way sets off. */
-  #flushReturns: (() => void) | undefined;
+  /** Appended and not reported durable, for the checker. */
+  #unflushed: JournalRecord[] = [];
 
   constructor(
     readonly node: Node,
+    private readonly journal: Journal,
     records: readonly JournalRecord[],
   ) {
     this.world = node.world;
@@ -100,7 +93,6 @@ export class Life {
     this.crash_after = undefined;
     if (this.#paused) this.resume();
     this.#app?.heal();
-    if (this.#flushReturns) this.world.schedule.after(1, this.#flushReturns);
   }
 
   /* --- what arrives ---------------------------------------------------------------------------------------------- */
@@ -172,7 +164,6 @@ export class Life {
       if (this.#crashesNow()) return;
     }
     this.#sendPacked();
-    this.#scheduleFlush();
   }
 
   #guarded<T>(act: () => T): T {
@@ -201,9 +192,7 @@ export class Life {
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case 'persist':
-        this.#remember(effect.record);
-        this.node.disk.append(effect.record);
-        return;
+        return this.#persist(effect.record);
       case 'send': {
         const { to, message, after, alone } = effect;
         if (after <= this.state.journal.durable) this.#pack(to, message, alone);
@@ -278,7 +267,26 @@ export class Life {
   #load(entry: Entry, retry: Event): void {
     this.world.counters.add('entries loaded');
     this.world.schedule.after(this.world.random.between(0.05, 2), () =>
-      this.arrive(() => this.handle({ type: 'loaded', stored: this.stored(entry), retry })),
+      this.arrive(() => this.#read(entry, retry)),
+    );
+  }
+
+  /** Reads from the journal's files, and holds what comes against what was written there. */
+  #read(entry: Entry, retry: Event): void {
+    this.world.stir();
+    const loaded = (stored: StoredEntry): void => {
+      if (this.dead) return;
+      const { round, decree } = this.stored(entry);
+      const same = stored.entry === entry && stored.round === round && sameDecree(stored.decree, decree);
+      mustHold(same, 'journal', () => `entry ${entry} is read back as ${JSON.stringify(stored)}`);
+      this.handle({ type: 'loaded', stored, retry });
+    };
+    const failed = (error: unknown): void => {
+      throw new SimulationFailure('journal', `node ${this.node.index}: ${String(error)}`);
+    };
+    this.journal.read(entry).then(
+      (stored) => this.world.enter(() => this.arrive(() => loaded(stored))),
+      (error: unknown) => this.world.enter(() => failed(error)),
     );
   }
 
@@ -337,47 +345,25 @@ export class Life {
 
   /* --- the disk -------------------------------------------------------------------------------------------------- */
 
-  #scheduleFlush(): void {
-    const { disk } = this.node;
-    if (this.#flushScheduled || this.#flushing !== undefined || !disk.hasPending || this.dead) return;
-    this.#flushScheduled = true;
-    this.world.schedule.after(0, () => {
-      this.#flushScheduled = false;
-      if (!this.dead) this.arrive(() => this.#flush());
-    });
+  #persist(record: JournalRecord): void {
+    this.#remember(record);
+    this.#unflushed.push(record);
+    this.journal.append(record);
+    this.world.stir();
   }
 
-  #flush(): void {
-    const { node, world } = this;
-    if (this.#flushing !== undefined || !node.disk.hasPending) return;
-    const records = node.disk.beginFlush();
-    const end = position(this.state.journal.durable + records.length);
-    this.#flushing = end;
-    const fails_ms = node.disk_fails_ms;
-    node.disk_fails_ms = undefined;
-    const returns = (): void => {
-      if (this.dead || this.#flushReturns !== returns) return;
-      this.#flushReturns = undefined;
-      if (fails_ms !== undefined) return node.crashFor(true, fails_ms);
-      node.disk.finishFlush();
-      world.trace.note('durable', node.index, end);
-      world.checker.onDurable(node.index, records);
-      this.arrive(() => this.#onFlushed(end));
-    };
-    this.#flushReturns = returns;
-    world.schedule.after(node.flush_ms(), returns);
-  }
-
-  #onFlushed(end: Position): void {
-    this.#flushing = undefined;
-    // As in the shipped driver, the core hears of it before what it held back leaves; either order must be safe.
+  /** The journal says that everything up to `end` is on the disk. */
+  onDurable(end: Position): void {
+    const flushed = this.#unflushed.length - (this.journal.appended - end);
+    this.world.trace.note('durable', this.node.index, end);
+    this.world.checker.onDurable(this.node.index, this.#unflushed.splice(0, flushed));
+    // As in the shipped driver, what was held back leaves before the core hears of it; either order must be safe.
     const releaseFirst = this.world.random.chance(0.5);
     if (releaseFirst) this.#release(end);
     this.handle({ type: 'durable', position: end });
     if (this.dead) return;
     if (!releaseFirst) this.#release(end);
     this.#sendPacked();
-    this.#scheduleFlush();
   }
 
   #release(durable: Position): void {

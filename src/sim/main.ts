@@ -45,17 +45,17 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function runOne(plan: Plan, options: Options): RunResult {
-  const result = simulate(plan, options.trace === true ? say : undefined);
-  if (result.failure) explain(result, options);
+async function runOne(plan: Plan, options: Options): Promise<RunResult> {
+  const result = await simulate(plan, options.trace === true ? say : undefined);
+  if (result.failure) await explain(result, options);
   return result;
 }
 
 /** Makes a failing run small, shows how it ends, and keeps its plan where it is asked to. */
-function explain(result: RunResult, options: Options): void {
+async function explain(result: RunResult, options: Options): Promise<void> {
   const { seed } = result.plan;
   say(`seed ${seed} fails: ${result.failure?.message ?? ''}`);
-  const small = options.shrink ? shrink(result) : { plan: result.plan, result, tries: 0 };
+  const small = options.shrink ? await shrink(result) : { plan: result.plan, result, tries: 0 };
   if (options.trace !== true) for (const line of small.result.trace.slice(-SHOWN_LINES)) say(line);
   const { nodes, actions, duration_ms } = small.plan;
   say(
@@ -90,7 +90,7 @@ function report(results: readonly RunResult[], counters: Counters, took_ms: numb
   return results.length >= ENOUGH_SEEDS ? unseen : [];
 }
 
-function main(options: Options): void {
+async function main(options: Options): Promise<void> {
   const first = options.seed ?? options.first;
   const isOne = options.seed !== undefined || options.plan !== undefined;
   const count = isOne ? 1 : (options.seeds ?? 100);
@@ -101,7 +101,7 @@ function main(options: Options): void {
   const counters = new Counters();
   const results: RunResult[] = [];
   for (const plan of plansOf(options, first, count)) {
-    const result = runOne(plan, options);
+    const result = await runOne(plan, options);
     counters.merge(result.counters);
     if (result.healed_ms > SLOW_HEALING_MS)
       say(`seed ${plan.seed} takes ${result.healed_ms.toFixed(0)} ms to have a leader`);
@@ -128,4 +128,4 @@ const command = new Command('sim')
   .option('--no-shrink', 'leave failing plans as they are')
   .option('--bail', 'stop at the first seed that fails')
   .option('--trace', 'print every event');
-main(command.parse().opts<Options>());
+await main(command.parse().opts<Options>());

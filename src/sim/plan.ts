@@ -1,4 +1,5 @@
 import { RETAINED_ENTRIES } from '../core/limits.js';
+import type { DiskFault } from './disk-session.js';
 import { Random } from './random.js';
 
 /** A node, or whoever leads when the time comes. */
@@ -22,7 +23,21 @@ export type Action =
   | { readonly kind: 'pause'; readonly node: Target; readonly for_ms: number }
   | { readonly kind: 'disk-hang'; readonly node: Target; readonly for_ms: number }
   | { readonly kind: 'disk-slow'; readonly node: Target; readonly for_ms: number }
-  | { readonly kind: 'disk-fail'; readonly node: Target; readonly down_ms: number }
+  | {
+      readonly kind: 'disk-fail';
+      readonly node: Target;
+      readonly down_ms: number;
+      /** A flush, if nothing is said. */
+      readonly fault?: DiskFault;
+    }
+  | {
+      readonly kind: 'die-at-disk';
+      readonly node: Target;
+      readonly power: boolean;
+      /** File operations that are still carried out; those of a recovery count as well. */
+      readonly calls: number;
+      readonly down_ms: number;
+    }
   | { readonly kind: 'app-crash'; readonly node: Target }
   | { readonly kind: 'app-hang'; readonly node: Target; readonly for_ms: number }
   | { readonly kind: 'app-slow'; readonly node: Target; readonly for_ms: number }
@@ -75,6 +90,8 @@ export interface Plan {
   readonly duration_ms: number;
   readonly network: NetworkPlan;
   readonly disk: DiskPlan;
+  /** Of the journals' segments; 64 KiB if nothing is said. */
+  readonly segment_bytes?: number;
   readonly clients: ClientPlan;
   /** After a pause, timers are believed before the sockets are drained, with this probability. */
   readonly timers_first: number;
@@ -107,6 +124,9 @@ const LONGEST_MS = 60_000;
 /** The longest one of runs with much to do. */
 const SHORT_MS = 8_000;
 
+/** Small against what a run writes, so that segments change. */
+const LARGEST_SEGMENT_BYTES = 128 * 1024;
+
 /** Draws the plan of a seed, swarm-style: which faults there are, how many nodes, how much load. */
 export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
   const random = new Random(seed, 'plan');
@@ -116,15 +136,18 @@ export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
   // Long enough that most of it is in no memory any more.
   const prehistory = random.chance(0.04) ? random.whole(RETAINED_ENTRIES, RETAINED_ENTRIES + 1000) : 0;
   const isCrowd = random.chance(0.05);
+  const clients = drawClients(random, isCrowd);
+  const least_bytes = clients.long_values ? 32 * 1024 : 2 * 1024;
   return {
     seed,
     nodes,
     has_app,
     prehistory,
+    segment_bytes: Math.round(random.spread(least_bytes, LARGEST_SEGMENT_BYTES)),
     duration_ms: prehistory > 0 || isCrowd ? Math.min(duration_ms, SHORT_MS) : duration_ms,
     network: drawNetwork(random, nodes),
     disk: drawDisk(random),
-    clients: drawClients(random, isCrowd),
+    clients,
     timers_first: random.chance(0.3) ? random.next() : 0,
     skew: random.chance(0.5) ? random.between(0, MAX_SKEW) : 0,
     actions: drawActions(random, nodes, has_app, duration_ms),
@@ -200,6 +223,14 @@ const DRAWS: readonly Draw[] = [
     kind: 'disk-fail',
     node: drawTarget(random, nodes),
     down_ms: random.spread(10, 5_000),
+    fault: random.pick<DiskFault>(['flush', 'flush', 'write', 'short write']),
+  }),
+  (random, nodes) => ({
+    kind: 'die-at-disk',
+    node: drawTarget(random, nodes),
+    power: random.chance(0.6),
+    calls: random.below(random.pick([2, 8, 32])),
+    down_ms: random.spread(1, 2_000),
   }),
   (random, nodes) => ({ kind: 'break-streams', node: drawTarget(random, nodes) }),
   (random) => ({ kind: 'restart-all', power: random.chance(0.5), down_ms: random.spread(10, 2_000) }),

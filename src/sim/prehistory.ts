@@ -18,7 +18,7 @@ function pastDecree(entry: number): Decree {
  * A log from before the run: agent 0 led at round 0, a quorum accepted all of it, the others some beginning; and each
  * knows another part of it chosen.
  */
-export function writePrehistory({ plan, checker }: World, nodes: readonly Node[]): void {
+export async function writePrehistory({ plan, checker }: World, nodes: readonly Node[]): Promise<void> {
   const random = new Random(plan.seed, 'prehistory');
   const others = random
     .shuffle(nodes.filter(({ index }) => index !== 0))
@@ -27,11 +27,8 @@ export function writePrehistory({ plan, checker }: World, nodes: readonly Node[]
   for (const node of nodes) {
     const length = full.has(node.index) ? plan.prehistory : random.below(plan.prehistory);
     const records = pastRecords(node.index, length, random.chance(0.7) ? length : random.below(length + 1));
-    for (const record of records) node.disk.append(record);
-    while (node.disk.hasPending) {
-      checker.onDurable(node.index, node.disk.beginFlush());
-      node.disk.finishFlush();
-    }
+    await node.write(records);
+    checker.onDurable(node.index, records);
   }
 }
 

@@ -19,7 +19,10 @@ export interface Shrunk {
  * breaks. The draws of network, nodes and clients come from streams of their own, so that leaving one thing out mostly
  * leaves the others as they were.
  */
-export function shrink(result: RunResult, run: (plan: Plan) => RunResult = simulate): Shrunk {
+export function shrink(
+  result: RunResult,
+  run: (plan: Plan) => Promise<RunResult> = simulate,
+): Promise<Shrunk> {
   return new Shrinker(result, run).run();
 }
 
@@ -29,49 +32,49 @@ class Shrinker {
 
   constructor(
     private readonly failing: RunResult,
-    private readonly simulate: (plan: Plan) => RunResult,
+    private readonly simulate: (plan: Plan) => Promise<RunResult>,
   ) {
     this.#best = failing;
   }
 
-  run(): Shrunk {
+  async run(): Promise<Shrunk> {
     let before: Plan | undefined;
     while (before !== this.#best.plan && this.#tries < MAX_TRIES) {
       before = this.#best.plan;
-      this.#cutOff();
-      this.#dropActions();
-      for (const simpler of SIMPLER) this.#try(simpler(this.#best.plan));
+      await this.#cutOff();
+      await this.#dropActions();
+      for (const simpler of SIMPLER) await this.#try(simpler(this.#best.plan));
     }
     return { plan: this.#best.plan, result: this.#best, tries: this.#tries };
   }
 
-  #try(plan: Plan): boolean {
+  async #try(plan: Plan): Promise<boolean> {
     if (this.#tries >= MAX_TRIES || JSON.stringify(plan) === JSON.stringify(this.#best.plan)) return false;
     this.#tries++;
-    const result = this.simulate(plan);
+    const result = await this.simulate(plan);
     if (result.failure?.kind !== this.failing.failure?.kind) return false;
     this.#best = result;
     return true;
   }
 
   /** Nothing after the failure matters, unless it was found when all was healed. */
-  #cutOff(): void {
+  async #cutOff(): Promise<void> {
     const { plan, virtual_ms } = this.#best;
     const duration_ms = Math.min(plan.duration_ms, Math.ceil(virtual_ms) + 1);
     const actions = plan.actions.filter(({ at_ms }) => at_ms <= duration_ms);
-    this.#try({ ...plan, duration_ms, actions });
+    await this.#try({ ...plan, duration_ms, actions });
     if (duration_ms < 2 * LEAST_DURATION_MS) return;
-    if (this.#try({ ...plan, duration_ms: duration_ms / 2 })) this.#cutOff();
+    if (await this.#try({ ...plan, duration_ms: duration_ms / 2 })) await this.#cutOff();
   }
 
   /** Leaves out half of the deeds, then quarters, down to single ones. */
-  #dropActions(): void {
+  async #dropActions(): Promise<void> {
     for (let size = Math.ceil(this.#best.plan.actions.length / 2); size >= 1; size = Math.floor(size / 2)) {
       let from = 0;
       while (from < this.#best.plan.actions.length) {
         const { plan } = this.#best;
         const actions = [...plan.actions.slice(0, from), ...plan.actions.slice(from + size)];
-        if (!this.#try({ ...plan, actions })) from += size;
+        if (!(await this.#try({ ...plan, actions }))) from += size;
         if (this.#tries >= MAX_TRIES) return;
       }
     }

@@ -11,7 +11,7 @@ import { Random } from './random.js';
 import { Schedule } from './schedule.js';
 import { Trace } from './trace.js';
 import { majorityOf } from './votes.js';
-import { addresses, type World } from './world.js';
+import { addresses, World } from './world.js';
 
 /** After healing, the cluster has this long to agree on a leader and a log, and to answer everything. */
 export const LIVENESS_LIMIT_MS = 60_000;
@@ -39,7 +39,7 @@ export interface RunResult {
 }
 
 /** Runs a plan from start to end; the same plan gives the same run to the last event. */
-export function simulate(plan: Plan, print?: (line: string) => void): RunResult {
+export function simulate(plan: Plan, print?: (line: string) => void): Promise<RunResult> {
   return new Simulation(plan, print).run();
 }
 
@@ -58,31 +58,31 @@ class Simulation {
     const counters = new Counters();
     const trace = new Trace(() => schedule.now_ms, print);
     const checker = new Checker(plan.nodes, plan.has_app, counters, trace);
-    this.#world = {
-      plan,
+    const network = new Network(
       schedule,
+      new Random(plan.seed, 'network'),
       counters,
-      trace,
-      checker,
-      network: new Network(schedule, new Random(plan.seed, 'network'), counters, plan.nodes, plan.network),
-      agents: addresses(0, plan.nodes),
-      random: new Random(plan.seed, 'driver'),
-      calm: false,
-    };
+      plan.nodes,
+      plan.network,
+    );
+    const random = new Random(plan.seed, 'driver');
+    const agents = addresses(0, plan.nodes);
+    this.#world = new World(plan, schedule, trace, counters, network, checker, agents, random);
     const world = this.#world;
     this.#nodes = Array.from({ length: plan.nodes }, (_, i) => new Node(world, i));
     checker.nodes = this.#nodes;
-    if (plan.prehistory > 0) writePrehistory(world, this.#nodes);
     this.#history = new History(() => checker.model);
     this.#clients = Array.from({ length: plan.clients.count }, (_, i) => new Client(world, this.#history, i));
   }
 
-  run(): RunResult {
+  async run(): Promise<RunResult> {
     const { schedule, counters, trace } = this.#world;
     let failure: SimulationFailure | undefined;
     try {
-      this.#safetyPhase();
-      this.#livenessPhase();
+      for (const node of this.#nodes) await node.initialise();
+      if (this.plan.prehistory > 0) await writePrehistory(this.#world, this.#nodes);
+      await this.#safetyPhase();
+      await this.#livenessPhase();
       this.#history.finish();
     } catch (error) {
       if (!(error instanceof SimulationFailure)) throw error;
@@ -101,19 +101,21 @@ class Simulation {
     };
   }
 
-  #advance(until_ms: number): void {
+  async #advance(until_ms: number): Promise<void> {
     const { schedule } = this.#world;
+    await this.#world.settle();
     while (schedule.step(until_ms)) {
+      if (this.#world.stirred) await this.#world.settle();
       if (schedule.events > MAX_EVENTS) throw new SimulationFailure('storm', `${MAX_EVENTS} events`);
     }
   }
 
-  #safetyPhase(): void {
+  async #safetyPhase(): Promise<void> {
     const { schedule, random } = this.#world;
     for (const node of this.#nodes) schedule.after(random.between(0, 300), () => node.start());
     for (const client of this.#clients) client.start();
     for (const action of this.plan.actions) schedule.after(action.at_ms, () => this.#act(action));
-    this.#advance(this.plan.duration_ms);
+    await this.#advance(this.plan.duration_ms);
   }
 
   /* --- the adversary --------------------------------------------------------------------------------------------- */
@@ -163,8 +165,9 @@ class Simulation {
         node.disk_slow_until_ms = schedule.now_ms + action.for_ms;
         return;
       case 'disk-fail':
-        node.disk_fails_ms = action.down_ms;
-        return;
+        return node.failDisk(action.fault ?? 'flush', action.down_ms);
+      case 'die-at-disk':
+        return node.dieAfter(action.calls, action.power, action.down_ms);
       case 'app-crash':
         return life?.app?.crash();
       case 'app-hang':
@@ -193,10 +196,11 @@ class Simulation {
   /* --- liveness -------------------------------------------------------------------------------------------------- */
 
   /** Heals a random majority, keeps the rest dead, and waits until the cluster is whole and idle. */
-  #livenessPhase(): void {
+  async #livenessPhase(): Promise<void> {
     const { schedule, network, random, trace } = this.#world;
     const living = random.whole(majorityOf(this.plan.nodes), this.plan.nodes);
-    const majority = new Set(random.shuffle(this.#nodes).slice(0, living));
+    const whole = this.#nodes.filter(({ damaged, refused }) => !damaged && !refused);
+    const majority = new Set(random.shuffle(whole).slice(0, living));
     trace.note('heal', [...majority].map(({ index }) => index).join(','));
     this.#world.calm = true;
     network.heal();
@@ -204,33 +208,33 @@ class Simulation {
     for (const node of majority) node.heal();
     for (const client of this.#clients) client.calmDown();
     const began_ms = schedule.now_ms;
-    this.#await(began_ms, () => this.#lacksLeader([...majority]));
+    await this.#await(began_ms, () => this.#lacksLeader([...majority]));
     this.#healed_ms = schedule.now_ms - began_ms;
     this.#world.counters.most('most ms until led', Math.round(this.#healed_ms));
     // First what was left over, then one more operation each, which shows that the cluster goes on.
-    this.#await(began_ms, () => this.#lacks([...majority]));
+    await this.#await(began_ms, () => this.#lacks([...majority]));
     for (const client of this.#clients) client.askOnce();
-    this.#await(began_ms, () => this.#lacks([...majority]));
+    await this.#await(began_ms, () => this.#lacks([...majority]));
     this.#world.counters.most('most ms until idle', Math.round(schedule.now_ms - began_ms));
-    this.#expectQuiet([...majority]);
+    await this.#expectQuiet([...majority]);
   }
 
   /** Nobody stands against a living leader, and it doesn't give way. */
-  #expectQuiet(majority: readonly Node[]): void {
+  async #expectQuiet(majority: readonly Node[]): Promise<void> {
     const { schedule, counters } = this.#world;
     const prepares = counters.get('sent: Prepare');
     const reigns = counters.get('reigns');
-    this.#advance(schedule.now_ms + QUIET_MS);
+    await this.#advance(schedule.now_ms + QUIET_MS);
     if (counters.get('sent: Prepare') !== prepares || counters.get('reigns') !== reigns)
       throw new SimulationFailure('unrest', 'an election in a cluster that is whole and idle');
     const lack = this.#lacks(majority);
     if (lack !== undefined) throw new SimulationFailure('unrest', lack);
   }
 
-  #await(began_ms: number, lacks: () => string | undefined): void {
+  async #await(began_ms: number, lacks: () => string | undefined): Promise<void> {
     const { schedule } = this.#world;
     for (;;) {
-      this.#advance(schedule.now_ms + LIVENESS_LOOK_MS);
+      await this.#advance(schedule.now_ms + LIVENESS_LOOK_MS);
       const lack = lacks();
       if (lack === undefined) return;
       if (schedule.now_ms - began_ms > LIVENESS_LIMIT_MS) throw new SimulationFailure('liveness', lack);

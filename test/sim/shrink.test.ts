@@ -20,19 +20,22 @@ function resultOf(plan: Plan, failure: SimulationFailure | undefined): RunResult
 }
 
 /** A bug that shows when a node crashes on a network that loses something, and not otherwise. */
-function failsWithCrashAndLoss(plan: Plan): RunResult {
+function crashAndLoss(plan: Plan): RunResult {
   const fails = plan.network.loss > 0 && plan.actions.some(({ kind }) => kind === 'crash');
   return resultOf(plan, fails ? new SimulationFailure('1 agreement', 'two values') : undefined);
 }
 
+function failsWithCrashAndLoss(plan: Plan): Promise<RunResult> {
+  return Promise.resolve(crashAndLoss(plan));
+}
+
 describe('the shrinker', () => {
   const whole = Array.from({ length: 1000 }, (_, seed) => drawPlan(seed)).find(
-    (plan) =>
-      plan.nodes === 5 && plan.actions.length > 20 && failsWithCrashAndLoss(plan).failure !== undefined,
+    (plan) => plan.nodes === 5 && plan.actions.length > 20 && crashAndLoss(plan).failure !== undefined,
   )!;
 
-  it('leaves what the failure needs, and little else', () => {
-    const { plan, result } = shrink(failsWithCrashAndLoss(whole), failsWithCrashAndLoss);
+  it('leaves what the failure needs, and little else', async () => {
+    const { plan, result } = await shrink(crashAndLoss(whole), failsWithCrashAndLoss);
     expect(result.failure?.kind).to.equal('1 agreement');
     expect(plan.actions.map(({ kind }) => kind)).to.deep.equal(['crash']);
     expect(plan.network.loss).to.be.greaterThan(0);
@@ -41,14 +44,16 @@ describe('the shrinker', () => {
     expect(plan.seed).to.equal(whole.seed);
   });
 
-  it('does not take another failure for the same', () => {
-    const other = (plan: Plan): RunResult => {
-      const { failure } = failsWithCrashAndLoss(plan);
+  it('does not take another failure for the same', async () => {
+    const other = (plan: Plan): Promise<RunResult> => {
+      const { failure } = crashAndLoss(plan);
       const calm = plan.network.spike === 0 && plan.network.replay === 0;
-      return resultOf(plan, failure && calm ? new SimulationFailure('liveness', '0 leaders') : failure);
+      return Promise.resolve(
+        resultOf(plan, failure && calm ? new SimulationFailure('liveness', '0 leaders') : failure),
+      );
     };
     const busy = { ...whole, network: { ...CALM_NETWORK, loss: 0.1, replay: 0.1, spike: 0.1 } };
-    const { result } = shrink(other(busy), other);
+    const { result } = await shrink(await other(busy), other);
     expect(result.failure?.kind).to.equal('1 agreement');
   });
 });

@@ -39,33 +39,34 @@ function silentDiskPlan(seed: number): Plan {
 describe('simulated clusters', function () {
   this.timeout(120_000);
 
-  it(`keep every invariant and come back to life, over ${SEEDS} seeds`, () => {
+  it(`keep every invariant and come back to life, over ${SEEDS} seeds`, async () => {
     const counters = new Counters();
     const plans = Array.from({ length: SEEDS }, (_, i) => drawPlan(i + 1, LONGEST_MS));
     for (const plan of [...plans, holesPlan(1), holesPlan(2), holesPlan(3), silentDiskPlan(1)]) {
-      const result = simulate(plan);
+      const result = await simulate(plan);
       expectClean(result);
       counters.merge(result.counters);
     }
     for (const name of SOMETIMES) expect(counters.get(name), name).to.be.greaterThan(0);
   });
 
-  it('run alike to the last event from the same seed, and differently from another', () => {
-    const runs = [7, 7, 8].map((seed) => simulate(drawPlan(seed, LONGEST_MS)));
+  it('run alike to the last event from the same seed, and differently from another', async () => {
+    const runs: RunResult[] = [];
+    for (const seed of [7, 7, 8]) runs.push(await simulate(drawPlan(seed, LONGEST_MS)));
     expect(runs[1]!.hash).to.equal(runs[0]!.hash);
     expect(runs[1]!.events).to.equal(runs[0]!.events);
     expect(runs[2]!.hash).not.to.equal(runs[0]!.hash);
   });
 
-  it('read back a log that is older than their memory, and catch up thousands of entries', () => {
-    const plan = drawPlan(3, LONGEST_MS);
+  it('read back a log that is older than their memory, and catch up thousands of entries', async () => {
+    const plan = drawPlan(4, LONGEST_MS);
     const clients = { ...plan.clients, query: 1, think_ms: 20 };
-    const result = simulate({ ...plan, nodes: 3, prehistory: 5_000, clients });
+    const result = await simulate({ ...plan, nodes: 3, prehistory: 5_000, clients });
     expectClean(result);
     expect(result.counters.get('entries loaded')).to.be.greaterThan(0);
   });
 
-  it('elect one leader for good where nothing fails', () => {
+  it('elect one leader for good where nothing fails', async () => {
     const calm = drawPlan(5, LONGEST_MS);
     const network = {
       ...calm.network,
@@ -78,16 +79,16 @@ describe('simulated clusters', function () {
     };
     const disk = { least_ms: 0.1, most_ms: 1 };
     const clients = { ...calm.clients, count: 3, think_ms: 50 };
-    const result = simulate({ ...calm, nodes: 5, clients, actions: [], network, disk, skew: 0 });
+    const result = await simulate({ ...calm, nodes: 5, clients, actions: [], network, disk, skew: 0 });
     expectClean(result);
     expect(result.counters.get('reigns')).to.be.at.most(2); // the second one after a minority was retired
     expect(result.counters.get('operations answered')).to.be.greaterThan(10);
   });
 
   for (const name of readdirSync(REGRESSIONS).filter((each) => each.endsWith('.json'))) {
-    it(`don't fail again as in ${name}`, () => {
+    it(`don't fail again as in ${name}`, async () => {
       const plan = JSON.parse(readFileSync(new URL(name, REGRESSIONS), 'utf8')) as Plan;
-      expectClean(simulate(plan));
+      expectClean(await simulate(plan));
     });
   }
 });
