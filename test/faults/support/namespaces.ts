@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Host } from '../../support/cluster.js';
-import { isOnPath, Program } from '../../support/process.js';
+import { isOnPath, Program, PROJECT } from '../../support/process.js';
 import { lossProgram, type Loss } from './link-filter.js';
 
 const run = promisify(execFile);
@@ -11,6 +11,9 @@ const SUBNET = '10.77.0.';
 const OUTSIDE_ADDRESS = `${SUBNET}1`;
 const FIRST_HOST = 10;
 const BRIDGE = 'br0';
+const OUTSIDE_PORT = 'outside';
+
+const WIRE = `${PROJECT}test/faults/support/wire.py`;
 
 /** Every program that sets up or changes a link is done in a moment. */
 const IP_TIMEOUT_MS = 10_000;
@@ -44,6 +47,18 @@ export function whyNoNamespaces(): string | undefined {
   return status === 0 ? undefined : `no network namespaces: ${stderr.trim().split('\n')[0]}`;
 }
 
+/** What `wire.py` does to whatever hosts send each other. */
+export interface WireFaults {
+  /** Chance that a frame is lost. */
+  readonly loss?: number;
+  /** Chance that it comes twice. */
+  readonly doubling?: number;
+  /** Each is held back for a random time up to this, so that they overtake each other. */
+  readonly delay_ms?: number;
+  /** On each link one heartbeat in so many milliseconds is lost. */
+  readonly heartbeats?: number;
+}
+
 /** One who sends or receives: a host by its number, or everybody who isn't one. */
 export type End = number | 'outside';
 
@@ -55,6 +70,7 @@ export class Network {
   readonly hosts: readonly Host[];
   readonly #holders: readonly Program[];
   readonly #losses = new Map<string, number>();
+  #wire: Program | undefined;
 
   private constructor(holders: readonly Program[]) {
     this.#holders = holders;
@@ -116,6 +132,21 @@ export class Network {
   async setMtu(host: number, max_bytes: number, { both }: { both: boolean }): Promise<void> {
     await this.#within(host, `link set eth0 mtu ${max_bytes}`);
     if (both) await ip(`link set ${portOf(host)} mtu ${max_bytes}`);
+  }
+
+  /** Carries everything by a program instead of the bridge from now on, badly. Its output tells of lost heartbeats. */
+  async carryBadly(faults: WireFaults): Promise<Program> {
+    if (this.#wire === undefined) {
+      await ip(`link add ${OUTSIDE_PORT} type veth peer name ${OUTSIDE_PORT}-bridge`);
+      await ip(`link set ${OUTSIDE_PORT}-bridge master ${BRIDGE} up`, `link set ${OUTSIDE_PORT} up`);
+      for (const i of this.#indices()) await ip(`link set ${portOf(i)} nomaster`);
+    }
+    await this.#wire?.end();
+    const ports = [OUTSIDE_PORT, ...this.#indices().map(portOf)];
+    const wire = new Program('wire', ['python3', WIRE, JSON.stringify(faults), ...ports]);
+    this.#wire = wire;
+    await wire.until('its readiness', () => (wire.stdout.includes('ready') ? true : undefined));
+    return wire;
   }
 
   async #join(host: number): Promise<void> {

@@ -30,10 +30,11 @@ const LAST_WORDS_MS = 10_000;
 
 /**
  * A suite of the rows that the module at this URL exports as `rows`. The test process can't enter a namespace by
- * itself, so each row is run by a new one, which imports the module again; what it fails with is reported here.
+ * itself, so each row is run by a new one, which imports the module again; what it fails with is reported here. They
+ * are skipped for the reason `whyNot`, if there is one.
  */
-export function describeRows(name: string, url: string, rows: Rows): void {
-  const missing = whyNoNamespaces();
+export function describeRows(name: string, url: string, rows: Rows, whyNot?: string): void {
+  const missing = whyNot ?? whyNoNamespaces();
   const title = missing === undefined ? judgedTitle(name) : `${name} (skipped: ${missing})`;
   describe(title, function () {
     this.timeout(FAULTS_TIMEOUT_MS);
