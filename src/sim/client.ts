@@ -125,7 +125,9 @@ export class Client {
     if (this.#patience) this.#patience.cancelled = true;
     const end = this.#end;
     this.#patience = this.world.schedule.after(this.world.plan.clients.patience_ms, () => {
-      if (end === undefined || this.#end !== end || (this.#ready && this.#sent.size === 0)) return;
+      // One that has closed its half and wants something again waits for the node to close the other, which may be dead.
+      const waits = this.#sent.size > 0 || (!this.#speaks && this.#pending.length > 0);
+      if (end === undefined || this.#end !== end || (this.#ready && !waits)) return;
       this.world.counters.add('client time-outs');
       this.#lost(end);
     });

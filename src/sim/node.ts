@@ -5,6 +5,7 @@ import type { Identity } from '../journal/identity.js';
 import { JournalError } from '../journal/journal-error.js';
 import { openJournal, type Journal } from '../journal/journal.js';
 import { Disk, DIRECTORY } from './disk.js';
+import { damage, harm, HARMS, mustBeBeginning, type Damage } from './damage.js';
 import { CALM_HOST, DiskSession, type DiskFault, type DiskHost } from './disk-session.js';
 import { mustHold } from './failure.js';
 import { Life } from './life.js';
@@ -24,10 +25,12 @@ interface Boot {
   life: Life | undefined;
   /** Whether the disk failed it. */
   faulty: boolean;
+  /** The disk as it was found, to be recovered from once more. */
+  image: Disk | undefined;
 }
 
 function newBoot(session: DiskSession): Boot {
-  return { session, records: [], life: undefined, faulty: false };
+  return { session, records: [], life: undefined, faulty: false, image: undefined };
 }
 
 /** A machine of the cluster: a disk that lasts, and one process after the other. */
@@ -119,6 +122,7 @@ export class Node {
     if (this.#boot !== undefined || this.retired || this.refused) return;
     const session = new DiskSession(this.disk, this.#host);
     const boot = newBoot(session);
+    if (this.#random.chance(this.world.plan.probes ?? 0)) boot.image = this.disk.clone();
     boot.session.dies_after = this.dies_after;
     boot.session.dies_at_share = this.#random.next();
     this.dies_after = undefined;
@@ -140,7 +144,46 @@ export class Node {
     this.life = boot.life = new Life(this, journal, records);
     checker.onRecovered(this.index, this.life.state, records);
     counters.add('lives');
+    if (boot.image !== undefined) this.#probe(boot.image, records);
     this.life.begin();
+  }
+
+  /** Recovers once more, from a copy of the disk that may have lost its end, and perhaps after a crash again. */
+  #probe(image: Disk, records: readonly JournalRecord[]): void {
+    const { world } = this;
+    const how = this.#random.pick(HARMS);
+    harm(image, how, this.#random);
+    const first = newBoot(new DiskSession(image, CALM_HOST));
+    const again = async (): Promise<void> => {
+      await this.#open(first);
+      first.session.dead = true;
+      image.crash(this.#random.chance(0.5));
+      const second = newBoot(new DiskSession(image, CALM_HOST));
+      await this.#open(second);
+      world.enter(() => {
+        mustBeBeginning(first.records, records, how);
+        mustBeBeginning(second.records, first.records, 'none');
+        world.counters.add(`recovered again: ${how}`);
+      });
+    };
+    world.stir();
+    again().catch((error: unknown) =>
+      world.enter(() => {
+        if (how === 'none' || !(error instanceof JournalError)) throw error;
+        world.counters.add(`refused: ${how}`);
+      }),
+    );
+  }
+
+  /** Something changes durable bytes while the node is down; then it starts, and must not trust them. */
+  damage(how: Damage, down_ms: number): void {
+    const { counters, schedule, trace } = this.world;
+    this.crash(this.#random.chance(0.5));
+    const done = damage(this.disk, how, this.#random);
+    trace.note('damage', this.index, how, done);
+    if (done) counters.add(`fault: damaged, ${how}`);
+    this.damaged ||= done;
+    schedule.after(down_ms, () => this.start());
   }
 
   /** The journal can't be trusted: the node stays down, and the others go on without it. */

@@ -1,4 +1,5 @@
 import { RETAINED_ENTRIES } from '../core/limits.js';
+import type { Damage } from './damage.js';
 import type { DiskFault } from './disk-session.js';
 import { Random } from './random.js';
 
@@ -38,6 +39,7 @@ export type Action =
       readonly calls: number;
       readonly down_ms: number;
     }
+  | { readonly kind: 'damage'; readonly node: Target; readonly how: Damage; readonly down_ms: number }
   | { readonly kind: 'app-crash'; readonly node: Target }
   | { readonly kind: 'app-hang'; readonly node: Target; readonly for_ms: number }
   | { readonly kind: 'app-slow'; readonly node: Target; readonly for_ms: number }
@@ -92,6 +94,8 @@ export interface Plan {
   readonly disk: DiskPlan;
   /** Of the journals' segments; 64 KiB if nothing is said. */
   readonly segment_bytes?: number;
+  /** How often a journal that is read back is read from a copy as well, which perhaps has lost its end. */
+  readonly probes?: number;
   readonly clients: ClientPlan;
   /** After a pause, timers are believed before the sockets are drained, with this probability. */
   readonly timers_first: number;
@@ -147,6 +151,7 @@ export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
     duration_ms: prehistory > 0 || isCrowd ? Math.min(duration_ms, SHORT_MS) : duration_ms,
     network: drawNetwork(random, nodes),
     disk: drawDisk(random),
+    probes: random.chance(0.2) ? 0.2 : 0,
     clients,
     timers_first: random.chance(0.3) ? random.next() : 0,
     skew: random.chance(0.5) ? random.between(0, MAX_SKEW) : 0,
@@ -230,6 +235,12 @@ const DRAWS: readonly Draw[] = [
     node: drawTarget(random, nodes),
     power: random.chance(0.6),
     calls: random.below(random.pick([2, 8, 32])),
+    down_ms: random.spread(1, 2_000),
+  }),
+  (random, nodes) => ({
+    kind: 'damage',
+    node: drawTarget(random, nodes),
+    how: random.pick<Damage>(['flip', 'flip', 'zero']),
     down_ms: random.spread(1, 2_000),
   }),
   (random, nodes) => ({ kind: 'break-streams', node: drawTarget(random, nodes) }),

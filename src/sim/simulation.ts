@@ -168,6 +168,9 @@ class Simulation {
         return node.failDisk(action.fault ?? 'flush', action.down_ms);
       case 'die-at-disk':
         return node.dieAfter(action.calls, action.power, action.down_ms);
+      case 'damage':
+        if (this.#canLose(node)) node.damage(action.how, action.down_ms);
+        return;
       case 'app-crash':
         return life?.app?.crash();
       case 'app-hang':
@@ -177,6 +180,12 @@ class Simulation {
       case 'break-streams':
         return life?.breakStreams();
     }
+  }
+
+  /** Whether a majority is left when this node's journal can't be trusted. */
+  #canLose(node: Node): boolean {
+    const whole = this.#nodes.filter((one) => one !== node && !one.damaged && !one.refused);
+    return !node.refused && whole.length >= majorityOf(this.plan.nodes);
   }
 
   #cut({ cuts, for_ms }: Action & { kind: 'cut' }): void {
@@ -198,8 +207,8 @@ class Simulation {
   /** Heals a random majority, keeps the rest dead, and waits until the cluster is whole and idle. */
   async #livenessPhase(): Promise<void> {
     const { schedule, network, random, trace } = this.#world;
-    const living = random.whole(majorityOf(this.plan.nodes), this.plan.nodes);
     const whole = this.#nodes.filter(({ damaged, refused }) => !damaged && !refused);
+    const living = random.whole(majorityOf(this.plan.nodes), whole.length);
     const majority = new Set(random.shuffle(whole).slice(0, living));
     trace.note('heal', [...majority].map(({ index }) => index).join(','));
     this.#world.calm = true;
