@@ -29,6 +29,8 @@ export interface JournalOptions {
   readonly agents: readonly Address[];
   /** Called for each record of earlier lives, in order, before `openJournal` resolves. */
   readonly onRecord: (record: JournalRecord) => void;
+  /** A group of records is on its way to the disk: what may leave beside it goes along. */
+  readonly onWriting?: () => void;
   /** Every record up to `position` is on the disk. Positions never go back. */
   readonly onDurable: (position: Position) => void;
   /** A write or flush failed. Nothing appended since the last `onDurable` may be relied on: the agent must stop. */
@@ -209,7 +211,9 @@ class GroupCommitJournal implements Journal {
     for (let group = this.queue.shift(); group; group = this.queue.shift()) {
       const { builder } = group;
       try {
-        const { segment, offset } = await this.writer.write(builder.length, (n) => builder.finish(n));
+        const written = this.writer.write(builder.length, (n) => builder.finish(n));
+        this.options.onWriting?.();
+        const { segment, offset } = await written;
         this.place(group, segment, offset);
       } catch (error) {
         await this.fail(error);

@@ -3,7 +3,7 @@ import type { Log } from './log.js';
 import type { Recovered } from './recover.js';
 import { describeError } from './journal-error.js';
 import { createSegment, segmentPath } from './segment.js';
-import { writeWhole, type Storage, type StorageFile } from './storage.js';
+import { writeWholeNow, type Storage, type StorageFile } from './storage.js';
 
 /** Where a group was put. */
 export interface Placement {
@@ -75,7 +75,7 @@ export class SegmentWriter {
     const group = finish(this.sequence);
     if (this.end + length > this.size) return this.writeInNext(group);
     const offset = this.end;
-    await writeWhole(this.file, group, offset);
+    writeWholeNow(this.file, group, offset);
     await this.file.datasync();
     this.end = offset + length;
     this.sequence++;
@@ -96,7 +96,7 @@ export class SegmentWriter {
     this.size = file.size;
     await full.close();
     const header = segmentHeader(stamp, segment, this.sequence);
-    await writeWhole(file, Buffer.concat([header, group]), 0);
+    writeWholeNow(file, Buffer.concat([header, group]), 0);
     await file.datasync();
     this.end = header.length + group.length;
     this.sequence++;

@@ -73,6 +73,8 @@ export interface AgentSocket {
    * object is encoded once.
    */
   send(to: AgentIndex, message: PeerMessage, alone: boolean): void;
+  /** Lets what waits for the end of the turn leave now. */
+  flush(): void;
   /** Resolves when what had arrived before has been read and handed on; to be awaited before a timer is believed. */
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -205,7 +207,7 @@ class BoundSocket implements AgentSocket {
 
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
-    this.#flush();
+    this.flush();
     this.#state = 'closed';
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
   }
@@ -284,11 +286,12 @@ class BoundSocket implements AgentSocket {
     // that the answers to a burst are coalesced. It costs no waiting, as the loop doesn't sleep before it.
     setImmediate(() => {
       this.#flush_scheduled = false;
-      this.#flush();
+      this.flush();
     });
   }
 
-  #flush(): void {
+  flush(): void {
+    if (this.#state !== 'bound') return;
     for (const peer of this.#touched) {
       this.#flushPeer(peer);
       this.#probeIfDue(peer);

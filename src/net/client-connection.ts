@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 
 import type { Address } from '../core/address.js';
 import { NO_REQUEST, type Request } from '../core/decree.js';
@@ -16,8 +15,9 @@ import {
   type Message,
 } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { createLineReader, type Framed } from '../wire/framing.js';
+import { LineReader, type Framed } from '../wire/framing.js';
 import { afterPolling } from './after-polling.js';
+import type { InputSource, Intake } from './intake.js';
 import { errorCode } from './listen-error.js';
 import type { Log } from './logging.js';
 import type { OutputBudget } from './output-budget.js';
@@ -30,6 +30,9 @@ const DRAINED_AT_BYTES = 64 * 1024;
 
 /** Output of one turn is joined into one write; a part this large does not wait for the turn's end. */
 const WRITE_NOW_BYTES = 64 * 1024;
+
+/** Texts that may wait for the node to take them in before the socket is read no further. */
+const MAX_WAITING_TEXTS = 64;
 
 /** How long a closing connection may take to get its last output out. */
 const FLUSH_TIMEOUT_MS = 5_000;
@@ -81,6 +84,7 @@ export interface ConnectionContext {
   readonly allowed: ReadonlySet<MessageType>;
   readonly handlers: ConnectionHandlers;
   readonly budget: OutputBudget;
+  readonly intake: Intake<ClientConnection>;
   readonly log: Log;
   readonly now_ms: () => number;
   /**
@@ -96,19 +100,24 @@ export interface ConnectionContext {
  * Output of one turn is joined into one write, which leaves at the turn's end. A half-closed connection is served to
  * the end. Nothing that the other side sends or fails to read throws, or holds more memory than the limits say.
  */
-export class ClientConnection {
+export class ClientConnection implements InputSource {
   readonly id: ConnectionId;
   /** `ADDRESS:PORT` of the other side. */
   readonly remote: string;
   readonly loopback: boolean;
 
   readonly #socket: Socket;
-  readonly #reader: Duplex;
+  readonly #reader: LineReader;
   readonly #context: ConnectionContext;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #admit: ConnectionContext['admit'];
   #ended = false;
-  #paused = false;
+  /** Texts that wait to be taken in: those from `#handed_out` on. */
+  #input: Framed[] = [];
+  #handed_out = 0;
+  #fresh = true;
+  /** Whether nothing comes behind them. */
+  #input_over = false;
   #pending: string[] = [];
   #pending_bytes = 0;
   #written_bytes = 0;
@@ -126,7 +135,7 @@ export class ClientConnection {
     this.loopback = isLoopback(socket.remoteAddress ?? '');
     this.#active_ms = context.now_ms();
     context.budget.join();
-    this.#reader = createLineReader({ max_line_bytes: context.limits.max_line_bytes });
+    this.#reader = new LineReader({ max_line_bytes: context.limits.max_line_bytes });
     this.#listen();
     this.#watchIdle(context.limits.idle_ms);
   }
@@ -188,26 +197,12 @@ export class ClientConnection {
     if (this.buffered_bytes <= DRAINED_AT_BYTES) setImmediate(() => this.#tellDrained());
   }
 
-  /** Stops `onMessage` until `resume`; the other side is slowed down by TCP. */
-  pause(): void {
-    this.#paused = true;
-    this.#reader.pause();
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.#active_ms = this.#context.now_ms();
-    if (this.#state === 'open') this.#reader.resume();
-  }
-
   /** Sends what waits, then closes. Nothing is read or sent any more. */
   close(): void {
     if (this.#state !== 'open') return;
     this.#flush();
     this.#state = 'closing';
-    this.#socket.unpipe(this.#reader);
-    this.#reader.destroy();
-    this.#socket.on('data', () => undefined);
+    this.#dropInput();
     this.#socket.once('finish', () => this.#destroyAfter(LINGER_MS));
     this.#destroyAfter(FLUSH_TIMEOUT_MS);
     this.#socket.end();
@@ -228,14 +223,50 @@ export class ClientConnection {
       );
     });
     this.#socket.once('close', () => this.#closed());
-    this.#reader.on('data', (framed: Framed) => this.#receive(framed));
-    this.#reader.once('end', () => this.#inputEnded());
-    // The reader fails of nothing that it reads, only of being destroyed, and by then the state says why.
-    this.#reader.on('error', (error) => {
-      this.refuse('malformed', `the bytes can't be divided into lines any more (${error.message})`);
-      this.close();
+    this.#socket.on('data', (chunk: Buffer) => this.#take(this.#reader.read(chunk)));
+    this.#socket.once('end', () => {
+      this.#input_over = true;
+      this.#take(this.#reader.end());
+      if (this.waiting === 0) this.#inputEnded();
     });
-    this.#socket.pipe(this.#reader);
+  }
+
+  /** Whether nothing that it said has been handled yet. */
+  get fresh(): boolean {
+    return this.#fresh;
+  }
+
+  /** Texts that wait to be taken in. */
+  get waiting(): number {
+    return this.#input.length - this.#handed_out;
+  }
+
+  /** Handles the oldest text that waits, and returns its length. */
+  handOut(): number {
+    const framed = this.#input[this.#handed_out++];
+    if (framed === undefined) return 0;
+    this.#fresh = false;
+    if (this.waiting === 0) {
+      this.#input = [];
+      this.#handed_out = 0;
+      if (this.#socket.isPaused()) this.#socket.resume();
+    }
+    this.#receive(framed);
+    if (this.waiting === 0 && this.#input_over) this.#inputEnded();
+    return framed.text.length;
+  }
+
+  #take(texts: readonly Framed[]): void {
+    if (this.#state !== 'open' || texts.length === 0) return;
+    for (const text of texts) this.#input.push(text);
+    this.#context.intake.offer(this);
+    if (this.waiting > MAX_WAITING_TEXTS) this.#socket.pause();
+  }
+
+  #dropInput(): void {
+    this.#input = [];
+    this.#handed_out = 0;
+    this.#context.intake.leave(this);
   }
 
   #receive(framed: Framed): void {
@@ -292,7 +323,7 @@ export class ClientConnection {
   }
 
   #inputEnded(): void {
-    if (this.#state !== 'open') return;
+    if (this.#state !== 'open' || this.#ended) return;
     this.#ended = true;
     if (this.#admitted(undefined)) this.#context.handlers.onEnded(this);
   }
@@ -339,6 +370,7 @@ export class ClientConnection {
     const text = `${this.remote} does not read its answers; closing it with ${buffered_bytes} bytes unsent`;
     this.#context.log('warn', 'slow-reader', text, { remote: this.remote, buffered_bytes });
     this.#state = 'closing';
+    this.#dropInput();
     this.#socket.destroy();
     this.#context.handlers.onRefused('slow-reader', this);
   }
@@ -353,7 +385,7 @@ export class ClientConnection {
   #judgeIdle(): void {
     if (this.#state !== 'open') return;
     const { limits, handlers, now_ms } = this.#context;
-    if (this.#paused || handlers.isBusy?.(this) === true) this.#active_ms = now_ms();
+    if (this.waiting > 0 || handlers.isBusy?.(this) === true) this.#active_ms = now_ms();
     const left_ms = this.#active_ms + limits.idle_ms - now_ms();
     if (left_ms > 0) {
       this.#watchIdle(left_ms);
@@ -376,7 +408,7 @@ export class ClientConnection {
     this.#pending_bytes = 0;
     this.#written_bytes = 0;
     this.#drain_listeners = [];
-    this.#reader.destroy();
+    this.#dropInput();
     this.#context.handlers.onClosed(this);
   }
 }

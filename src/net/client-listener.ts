@@ -5,6 +5,7 @@ import { connectionId } from '../core/ids.js';
 import { MessageType, type Message } from '../core/message.js';
 import { afterPolling } from './after-polling.js';
 import { ClientConnection, type ConnectionHandlers, type ConnectionLimits } from './client-connection.js';
+import { Intake } from './intake.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';
 import { OutputBudget } from './output-budget.js';
@@ -91,6 +92,13 @@ export interface ListenerOptions extends ConnectionHandlers {
    * On loopback, where all come from one address, the line alone decides.
    */
   readonly reserved?: { readonly places: number; readonly addresses: readonly string[] };
+  /** What decides how much is taken in; absent: all that comes, a bounded share per turn. */
+  readonly intake?: {
+    /** Requests taken in and not answered. */
+    readonly openRequests: () => number;
+    /** Whether a connection is taken in all the same: what it says lets others go on. */
+    readonly isExempt: (connection: ClientConnection) => boolean;
+  };
   readonly log: Log;
   /** Milliseconds of a clock that never goes back; for tests. */
   readonly now_ms?: () => number;
@@ -102,6 +110,8 @@ export interface ClientListener {
   readonly address: Address;
   /** Connections that were admitted and are not closed yet. */
   readonly connections: number;
+  /** To be called when requests were answered: clients that were left waiting may go on. */
+  wake(): void;
   /** Stops accepting, sends what waits, closes every connection; resolves when all are gone. */
   close(grace_ms?: number): Promise<void>;
 }
@@ -129,6 +139,7 @@ class Listener implements ClientListener {
   readonly #now_ms: () => number;
   readonly #server: Server;
   readonly #budget: OutputBudget;
+  readonly #intake: Intake<ClientConnection>;
   /** Admitted connections and the kind of place that each takes. */
   readonly #places = new Map<ClientConnection, Place>();
   #reserved_taken = 0;
@@ -149,6 +160,11 @@ class Listener implements ClientListener {
     this.#now_ms = options.now_ms ?? (() => performance.now());
     this.#log = limitedLog(options.log, this.#now_ms);
     this.#budget = new OutputBudget(this.#limits.max_total_buffered_bytes);
+    this.#intake = new Intake({
+      openRequests: () => options.intake?.openRequests() ?? 0,
+      // Who is new is heard once at any time: it may be a peer that lacks entries, or somebody who says Done.
+      isExempt: (connection) => connection.fresh || options.intake?.isExempt(connection) === true,
+    });
     this.#address = options.address;
     this.#server = createServer(
       { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
@@ -162,6 +178,10 @@ class Listener implements ClientListener {
 
   get connections(): number {
     return this.#places.size;
+  }
+
+  wake(): void {
+    this.#intake.wake();
   }
 
   async listen(): Promise<void> {
@@ -315,6 +335,7 @@ class Listener implements ClientListener {
       allowed: options.allowed ?? CLIENT_TYPES,
       handlers,
       budget: this.#budget,
+      intake: this.#intake,
       log: this.#log,
       now_ms: this.#now_ms,
       ...(admit === undefined ? {} : { admit }),

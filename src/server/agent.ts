@@ -182,6 +182,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       directory: data_dir,
       agents,
       onRecord: (record) => recover(state, record),
+      onWriting: () => this.#driver?.writing(),
       onDurable: (position) => this.#driver?.durable(position),
       onFailure: (error) => this.#fail(error),
       log: this.#log,
@@ -224,6 +225,7 @@ export class Agent extends EventEmitter<AgentEvents> {
           this.#application?.wake();
           this.emit('committed', committed);
         },
+        onHandled: () => this.#listener?.wake(),
         onFatal: (error) => this.#fail(error),
         onNote: (code) => this.#refused.count(code),
       },
@@ -258,6 +260,10 @@ export class Agent extends EventEmitter<AgentEvents> {
         if (code === 'line-too-long' && connection !== undefined) this.#application?.lineTooLong(connection);
       },
       isBusy: (connection) => this.#isBusy(connection),
+      intake: {
+        openRequests: () => this.#driver?.open_requests ?? 0,
+        isExempt: (connection) => this.#application?.reads(connection) === true,
+      },
       log: this.#log,
     });
   }

@@ -23,6 +23,12 @@ const MAX_UNFLUSHED_RECORDS = 8192;
  */
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
+/**
+ * How long proposals wait at most for the leader's own disk to take the group that they ride with: longer than a good
+ * disk's flush, and short enough that a quorum of others decides without one that is slow.
+ */
+const MAX_RIDE_MS = 5;
+
 /** What the driver tells the agent around it; the core knows nothing of any of it. */
 export interface DriverCallbacks {
   onReign(): void;
@@ -31,6 +37,8 @@ export interface DriverCallbacks {
   onCommitted(committed: Entry): void;
   /** The program or the disk is at fault: nothing may leave any more. */
   onFatal(error: Error): void;
+  /** Events were handled: requests may have been answered. */
+  onHandled(): void;
   /** Input was ignored or refused; for counting. */
   onNote(code: string): void;
 }
@@ -58,6 +66,7 @@ export class Driver {
   #stopped = false;
   #fetch: LogFetch | undefined;
   #fetch_paused = false;
+  #ride: NodeJS.Timeout | undefined;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -91,6 +100,13 @@ export class Driver {
     } finally {
       this.#running = false;
     }
+    this.#options.callbacks.onHandled();
+  }
+
+  /** Requests that were taken in and are not answered, about: those of which several wait for one entry count once. */
+  get open_requests(): number {
+    const { queue, answers } = this.#options.state.clients;
+    return queue.length + answers.waiters.size;
   }
 
   /** A peer said something. What it wants written down is dropped while the disk is too far behind. */
@@ -132,6 +148,15 @@ export class Driver {
     this.dispatch({ type: 'durable', position });
   }
 
+  /** A group of records is on its way to the disk, and the proposals that it holds to the others. */
+  writing(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#ride);
+    this.#ride = undefined;
+    this.#gate.depart();
+    this.#options.socket.flush();
+  }
+
   /** Tells clients whose requests are still open that no answer will come from here. */
   sayGoodbye(): void {
     for (const [id, connection] of this.#connections) {
@@ -145,6 +170,7 @@ export class Driver {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
+    clearTimeout(this.#ride);
     this.#fetch?.cancel();
     this.#events.length = 0;
   }
@@ -162,7 +188,9 @@ export class Driver {
         journal.append(effect.record);
         return;
       case 'send':
-        return this.#gate.pass(effect);
+        this.#gate.pass(effect);
+        if (this.#gate.riding > 0) this.#ride ??= setTimeout(() => this.writing(), MAX_RIDE_MS);
+        return;
       case 'reply':
         this.#connections.get(effect.connection)?.send(effect.message);
         return;

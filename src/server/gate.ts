@@ -1,5 +1,6 @@
 import type { Effect } from '../core/effect.js';
 import type { Position } from '../core/ids.js';
+import { MessageType } from '../core/message.js';
 
 /**
  * Messages that may wait for a disk that hangs; beyond it the newest are dropped, as UDP may lose anything. A disk that
@@ -12,12 +13,18 @@ type Send = Effect & { readonly type: 'send' };
 /**
  * The durability barrier: keeps each message back until the journal position that it depends on is on the disk
  * (spec.md, "Durability"). Positions rise from message to message, so a queue is enough.
+ *
+ * A proposal depends on nothing, and yet does not run ahead: it rides along with the group of records that holds the
+ * leader's own vote for it. What comes in while a group is being flushed then leaves in one datagram, is one group on
+ * the followers' disks too, and is answered by one datagram. An idle leader holds nothing back, since there the group
+ * begins in the same turn.
  */
 export class Gate {
   readonly #send: (effect: Send) => void;
   #durable = 0;
   #waiting: Send[] = [];
   #head = 0;
+  #riding: Send[] = [];
 
   constructor(send: (effect: Send) => void) {
     this.#send = send;
@@ -28,9 +35,23 @@ export class Gate {
     return this.#waiting.length - this.#head;
   }
 
+  /** How many proposals wait for their group to begin. */
+  get riding(): number {
+    return this.#riding.length;
+  }
+
   pass(effect: Send): void {
-    if (effect.after <= this.#durable) this.#send(effect);
+    if (effect.message.type === MessageType.AcceptRequest && !effect.alone) this.#riding.push(effect);
+    else if (effect.after <= this.#durable) this.#send(effect);
     else if (this.waiting < MAX_WAITING_MESSAGES) this.#waiting.push(effect);
+  }
+
+  /** A group begins to be written, or takes too long: the proposals that came together leave together. */
+  depart(): void {
+    if (this.#riding.length === 0) return;
+    const riding = this.#riding;
+    this.#riding = [];
+    for (const effect of riding) this.#send(effect);
   }
 
   /** The disk has caught up to `position`: what depends on no more than that may leave. */

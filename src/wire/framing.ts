@@ -1,7 +1,6 @@
-import type { Duplex, TransformCallback } from 'node:stream';
-import split2 from 'split2';
+import { Transform, type Duplex } from 'node:stream';
 import type { ErrorCode } from '../core/errors.js';
-import { Fault, MARK_TEXT, TextScanner } from './scanner.js';
+import { Fault, TextScanner, type Found } from './scanner.js';
 
 /** A text to decode, or why there is none. */
 export type Framed =
@@ -17,28 +16,46 @@ export interface LineReaderOptions {
  * Cuts what a client sends over TCP into texts (spec.md, "Encoding"): bytes in, Framed out. One object per line; but a
  * complete object is delivered at once, newline or not, and so are several on a line. What isn't an object is delivered
  * with its line, to be refused by the codec. Faults are delivered in their place in the stream, and reading goes on.
- * Never fails: it ends when its input does.
  */
-export function createLineReader({ max_line_bytes }: LineReaderOptions): Duplex {
-  const scanner = new TextScanner(max_line_bytes);
-  const lines = split2('\n', (line: string) => readLine(line, max_line_bytes));
-  // The scanner stands before split2 in the same stream: two streams, joined, would report an error when destroyed.
-  const splitLines = lines._transform.bind(lines);
-  const flushLines = lines._flush.bind(lines);
-  lines._transform = (chunk: Buffer, encoding: BufferEncoding, done: TransformCallback) => {
-    splitLines(scanner.scan(chunk), encoding, done);
-  };
-  lines._flush = (done: TransformCallback) => {
-    splitLines(scanner.end(), 'utf8', () => flushLines(done));
-  };
-  return lines;
+export class LineReader {
+  readonly #max_line_bytes: number;
+  readonly #scanner: TextScanner;
+
+  constructor({ max_line_bytes }: LineReaderOptions) {
+    this.#max_line_bytes = max_line_bytes;
+    this.#scanner = new TextScanner(max_line_bytes);
+  }
+
+  /** What is complete with `chunk`; often nothing. */
+  read(chunk: Buffer): Framed[] {
+    return this.#scanner.scan(chunk).map((found) => framed(found, this.#max_line_bytes));
+  }
+
+  /** What the end of the stream completes. */
+  end(): Framed[] {
+    return this.#scanner.end().map((found) => framed(found, this.#max_line_bytes));
+  }
 }
 
-/** A line as the scanner marked it. */
-function readLine(line: string, max_line_bytes: number): Framed | undefined {
-  if (line === '') return undefined;
-  if (line.startsWith(MARK_TEXT)) return { ok: true, text: line.slice(MARK_TEXT.length) };
-  switch (line as Fault) {
+/** A `LineReader` as a stream. Never fails: it ends when its input does. */
+export function createLineReader(options: LineReaderOptions): Duplex {
+  const reader = new LineReader(options);
+  return new Transform({
+    readableObjectMode: true,
+    transform(chunk: Buffer, _encoding, done) {
+      for (const one of reader.read(chunk)) this.push(one);
+      done();
+    },
+    flush(done) {
+      for (const one of reader.end()) this.push(one);
+      done();
+    },
+  });
+}
+
+function framed(found: Found, max_line_bytes: number): Framed {
+  if ('text' in found) return { ok: true, text: found.text };
+  switch (found.fault) {
     case Fault.TooLong:
       return {
         ok: false,

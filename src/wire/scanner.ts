@@ -1,15 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * Finds where texts end in a stream of bytes, and puts each on a line of its own: a mark, the text, a newline. A text
- * is an object from its first brace to its last, or else everything up to the newline. It looks at brackets and quotes
- * only, counts brackets instead of stacking them, and keeps at most `max_text_bytes` of an unfinished text.
+ * Finds where texts end in a stream of bytes. A text is an object from its first brace to its last, or else everything
+ * up to the newline. It looks at brackets and quotes only, counts brackets instead of stacking them, and keeps at most
+ * `max_text_bytes` of an unfinished text.
  */
 
-/** Begins each line that carries a text. Lines without it are one of the faults. */
-export const MARK_TEXT = '+';
-
-/** What goes wrong between texts: each is a line of its own, where the text would have stood. */
+/** What goes wrong between texts, told in the place where the text would have stood. */
 export const Fault = {
   TooLong: 'too-long',
   InvalidUtf8: 'invalid-utf8',
@@ -30,8 +27,6 @@ const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
 
 const NO_BYTES = Buffer.alloc(0);
-const MARK_BYTES = Buffer.from(MARK_TEXT);
-const NEWLINE_BYTES = Buffer.from('\n');
 
 /** First room for an unfinished text; most texts are shorter. */
 const INITIAL_ROOM_BYTES = 1024;
@@ -42,6 +37,9 @@ const INITIAL_ROOM_BYTES = 1024;
  */
 type Place = 'between' | 'object' | 'string' | 'escape' | 'other' | 'skip';
 
+/** What is found: a text, which is valid UTF-8, or a fault. */
+export type Found = { readonly text: string } | { readonly fault: Fault };
+
 export class TextScanner {
   readonly #max_text_bytes: number;
   #place: Place = 'between';
@@ -49,21 +47,21 @@ export class TextScanner {
   /** The unfinished text of earlier chunks: `#kept_bytes` of the room are in use. */
   #room: Buffer = NO_BYTES;
   #kept_bytes = 0;
-  /** Lines found in the chunk at hand. */
-  #found: Uint8Array[] = [];
+  /** What was found in the chunk at hand. */
+  #found: Found[] = [];
 
   constructor(max_text_bytes: number) {
     this.#max_text_bytes = max_text_bytes;
   }
 
-  /** The lines that are complete with `chunk`; often none. */
-  scan(chunk: Buffer): Buffer {
+  /** What is complete with `chunk`; often nothing. */
+  scan(chunk: Buffer): Found[] {
     this.#walk(chunk);
     return this.#takeFound();
   }
 
-  /** The lines that the end of the stream completes. */
-  end(): Buffer {
+  /** What the end of the stream completes. */
+  end(): Found[] {
     if (this.#place === 'other') this.#finish(NO_BYTES);
     else if (this.#place !== 'between' && this.#place !== 'skip') this.#report(Fault.Unfinished);
     this.#reset();
@@ -139,20 +137,21 @@ export class TextScanner {
     }
     if (this.#kept_bytes > 0) this.#append(rest);
     const text = this.#kept_bytes > 0 ? this.#room.subarray(0, this.#kept_bytes) : rest;
-    if (isUtf8(text)) this.#found.push(MARK_BYTES, text, NEWLINE_BYTES);
+    // toString keeps a byte order mark: such a text is refused, not repaired.
+    if (isUtf8(text)) this.#found.push({ text: text.toString('utf8') });
     else this.#report(Fault.InvalidUtf8);
     this.#reset();
   }
 
   #report(fault: Fault): void {
-    this.#found.push(Buffer.from(`${fault}\n`));
+    this.#found.push({ fault });
   }
 
   #reset(): void {
     this.#place = 'between';
     this.#depth = 0;
-    // What was kept is on its way out in `#found`, or not wanted: the next text gets room of its own.
-    if (this.#kept_bytes > 0) this.#room = NO_BYTES;
+    // Room that a long text took is not kept for the short ones that follow.
+    if (this.#room.length > INITIAL_ROOM_BYTES) this.#room = NO_BYTES;
     this.#kept_bytes = 0;
   }
 
@@ -183,10 +182,9 @@ export class TextScanner {
     this.#kept_bytes = needed_bytes;
   }
 
-  #takeFound(): Buffer {
-    if (this.#found.length === 0) return NO_BYTES;
-    const lines = Buffer.concat(this.#found);
-    this.#found = [];
-    return lines;
+  #takeFound(): Found[] {
+    const found = this.#found;
+    if (found.length > 0) this.#found = [];
+    return found;
   }
 }

@@ -27,6 +27,7 @@ function watched(onRead: (bytes: number) => void): Storage {
           return file.read(buffer, offset);
         },
         write: (buffer, offset) => file.write(buffer, offset),
+        writeNow: (buffer, offset) => file.writeNow(buffer, offset),
         datasync: () => file.datasync(),
         sync: () => file.sync(),
         close: () => file.close(),

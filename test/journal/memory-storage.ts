@@ -32,6 +32,17 @@ function systemError(code: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${path}`), { code });
 }
 
+/** Puts as many of `bytes` as are taken into a file, not durable yet. */
+function put(inode: Inode, bytes: Buffer, offset: number, length = bytes.length): number {
+  const end = offset + length;
+  if (end > inode.current.length) {
+    inode.current = Buffer.concat([inode.current, Buffer.alloc(end - inode.current.length)]);
+  }
+  bytes.copy(inode.current, offset, 0, length);
+  for (let at = offset - (offset % SECTOR_BYTES); at < end; at += SECTOR_BYTES) inode.dirty.add(at);
+  return length;
+}
+
 /**
  * A disk in memory that keeps apart what programs see and what a crash would leave: bytes become durable by a sync of
  * their file, names by a sync of their directory. As on Linux, a sync that fails leaves the bytes readable and takes
@@ -152,6 +163,14 @@ export class MemoryStorage implements Storage {
     return this.before(call);
   }
 
+  /** As `call`, for what can't be delayed. */
+  private callNow(operation: Call['operation'], path: string, length: number): number | undefined {
+    const call = { operation, path, length };
+    this.calls.push(call);
+    const answer = this.before(call);
+    return answer instanceof Promise ? undefined : answer;
+  }
+
   private file(path: string, inode: Inode): StorageFile {
     return {
       size: inode.current.length,
@@ -161,15 +180,10 @@ export class MemoryStorage implements Storage {
       },
       write: async (buffer, offset) => {
         const bytes = Buffer.from(buffer);
-        const length = (await this.call('write', path, bytes.length)) ?? bytes.length;
-        const end = offset + length;
-        if (end > inode.current.length) {
-          inode.current = Buffer.concat([inode.current, Buffer.alloc(end - inode.current.length)]);
-        }
-        bytes.copy(inode.current, offset, 0, length);
-        for (let at = offset - (offset % SECTOR_BYTES); at < end; at += SECTOR_BYTES) inode.dirty.add(at);
-        return length;
+        return put(inode, bytes, offset, await this.call('write', path, bytes.length));
       },
+      writeNow: (buffer, offset) =>
+        put(inode, Buffer.from(buffer), offset, this.callNow('write', path, buffer.length)),
       datasync: () => this.flush('datasync', path, inode),
       sync: () => this.flush('sync', path, inode),
       close: () => Promise.resolve(),

@@ -1,13 +1,16 @@
 import { expect } from 'chai';
 
 import { MESSAGE_NAMES, MessageType } from '../../src/core/message.js';
-import { APP_TYPES, type ClientConnection } from '../../src/net/client-listener.js';
+import { APP_TYPES, type ClientConnection, type ClientMessage } from '../../src/net/client-listener.js';
 import { ListenError } from '../../src/net/listen-error.js';
 import { echo, request, response, useListeners, values } from './listener-harness.js';
 import { isError, LOOPBACK, within } from './support.js';
 
 /** The largest JSON a test client sends as one line stays below this, where a test speaks of long lines. */
 const SHORT_LINE_BYTES = 1_000;
+
+const numberOf = ({ message }: { message: ClientMessage }): number =>
+  (message as { request: { no: number } }).request.no;
 
 describe('net: TCP for clients', () => {
   const open = useListeners();
@@ -225,29 +228,34 @@ describe('net: TCP for clients', () => {
       expect(await closed.next()).to.equal(connection);
       expect(connection.send(response(1))).to.be.false;
       connection.refuse('timeout', 'too late');
-      connection.pause();
-      connection.resume();
       connection.close();
       const next = await connect();
       next.write(request(2));
       await messages.next();
     });
 
-    it('pauses reading, and goes on where it was', async () => {
-      const { connect, messages } = await open();
+    it('leaves clients waiting while too many requests are open, and goes on where each was', async () => {
+      let open_requests = 0;
+      const isExempt = (): boolean => false;
+      const { listener, connect, messages } = await open({
+        intake: { openRequests: () => open_requests, isExempt },
+      });
       const client = await connect();
       client.write(`${request(1)}\n`);
       const { connection } = await messages.next();
-      connection.pause();
-      client.write(`${request(2)}\n${request(3)}\n`);
+      open_requests = 1_000_000;
+      client.write(`${request(2)}\n`.repeat(20_000));
+      client.write(`${request(3)}\n`);
       const other = await connect();
-      other.write(request(9));
-      expect((await messages.next()).connection).not.to.equal(connection);
-      connection.resume();
-      const [second, third] = await messages.take(2);
-      expect(
-        [second, third].map((item) => (item!.message as { request: { no: number } }).request.no),
-      ).to.deep.equal([2, 3]);
+      other.write(`${request(8)}\n${request(9)}\n`);
+      const first = await messages.next();
+      expect([first.connection === connection, numberOf(first)]).to.deep.equal([false, 8]);
+      open_requests = 0;
+      listener.wake();
+      const rest = await messages.take(20_002);
+      const ofClient = rest.filter((item) => item.connection === connection).map(numberOf);
+      expect(ofClient).to.deep.equal([...Array.from({ length: 20_000 }, () => 2), 3]);
+      expect(rest.filter((item) => item.connection !== connection).map(numberOf)).to.deep.equal([9]);
     });
   });
 

@@ -35,6 +35,7 @@ function stalled(): {
       onAbdicate: nothing,
       onFollow: nothing,
       onCommitted: nothing,
+      onHandled: nothing,
       onFatal: (error) => {
         throw error;
       },

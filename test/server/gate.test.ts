@@ -97,4 +97,32 @@ describe('server, the gate (spec.md, "Durability")', () => {
       { numRuns: 60 },
     );
   });
+
+  it('has proposals ride along with the group that is written next, and nothing else', () => {
+    const left: number[] = [];
+    const gate = new Gate(({ message }) => left.push((message as { entry: number }).entry));
+    const proposal = (entry: number, alone = false): Send => ({
+      ...send(0, entry),
+      alone,
+      message: {
+        type: MessageType.AcceptRequest,
+        request: NO_REQUEST,
+        entry: entry as Entry,
+        round: 1 as Round,
+        value: '',
+        committed: 0 as Entry,
+      },
+    });
+    gate.pass(proposal(1));
+    gate.pass(proposal(2));
+    gate.pass(send(0, 3));
+    gate.pass(proposal(4, true));
+    gate.open(position(9));
+    expect(left, 'sent again, a proposal leaves at once').to.eql([3, 4]);
+    expect(gate.riding).to.equal(2);
+    gate.depart();
+    expect(left).to.eql([3, 4, 1, 2]);
+    gate.depart();
+    expect([left.length, gate.riding]).to.eql([4, 0]);
+  });
 });
