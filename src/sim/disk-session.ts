@@ -83,21 +83,26 @@ export class DiskSession implements Storage {
       size: file.length,
       read: (buffer, offset) =>
         this.#at_once(() => file.bytes.copy(buffer, 0, offset, offset + buffer.length)),
-      write: (buffer, offset) => this.#write(path, file, buffer, offset),
+      write: async (buffer, offset) => {
+        const length = this.#write(path, file, buffer, offset);
+        return this.dead ? never() : length;
+      },
+      writeNow: (buffer, offset) => this.#write(path, file, buffer, offset),
       datasync: flush,
       sync: flush,
       close: () => this.#at_once(() => undefined),
     };
   }
 
-  #write(path: string, file: DiskFile, bytes: Uint8Array, offset: number): Promise<number> {
+  /** What a process that dies in it is told is never heard: nothing of what follows is admitted. */
+  #write(path: string, file: DiskFile, bytes: Uint8Array, offset: number): number {
     const taken = Math.floor(bytes.length * this.dies_at_share);
-    if (!this.#admits(() => file.write(bytes.subarray(0, taken), offset))) return never();
+    if (!this.#admits(() => file.write(bytes.subarray(0, taken), offset))) return bytes.length;
     const fault = this.host.fails('write');
-    if (fault === 'write') return Promise.reject(systemError('EIO', path));
+    if (fault === 'write') throw systemError('EIO', path);
     const length = fault === 'short write' ? bytes.length >> 1 : bytes.length;
     file.write(bytes.subarray(0, length), offset);
-    return Promise.resolve(length);
+    return length;
   }
 
   #flush(path: string, file: DiskFile): Promise<void> {
