@@ -5,6 +5,7 @@ import { fitsDatagram, MAX_VALUE_COST, valueCost } from '../core/limits.js';
 import { MESSAGE_NAMES, MessageType, type Message } from '../core/message.js';
 import { MAX_NESTING, nestsTooDeep } from './nesting.js';
 import { contradiction, flatten, readableRequest, senderOf } from './normalise.js';
+import { readPlain, rememberSender } from './plain.js';
 import { explainSyntax, explainViolation, quoteInput } from './refusal.js';
 import { validateEnvelope, VALIDATORS, type Validator, type WireMessage } from './validators.js';
 
@@ -24,6 +25,13 @@ function refuse(code: ErrorCode, text: string, request: Request = NO_REQUEST): D
  * refused with a text that names the field, and the reason.
  */
 export function decodeMessage(text: string): Decoded {
+  const plain = readPlain(text);
+  if (plain !== undefined) return { ok: true, message: plain.message, from: plain.from };
+  return decodeAny(text);
+}
+
+/** As `decodeMessage`, without its short cut. */
+export function decodeAny(text: string): Decoded {
   if (nestsTooDeep(text)) return refuse('malformed', `nested more than ${MAX_NESTING} levels deep`);
   let parsed: unknown;
   try {
@@ -68,5 +76,7 @@ function decodeValid(type: MessageType, wire: WireMessage): Decoded {
     const text = `request.value takes ${cost} bytes as JSON under the worst escaping; ${MAX_VALUE_COST} are possible`;
     return refuse('value-too-large', text, message.request);
   }
-  return { ok: true, message, from: senderOf(wire) };
+  const from = senderOf(wire);
+  if (from !== undefined) rememberSender(from);
+  return { ok: true, message, from };
 }

@@ -1,0 +1,213 @@
+import type { Address } from '../core/address.js';
+import { NO_REQUEST, type Request } from '../core/decree.js';
+import { clientId, entry, requestNumber, round, type Entry } from '../core/ids.js';
+import { fitsDatagram, MAX_ROUND } from '../core/limits.js';
+import { MessageType, type Message } from '../core/message.js';
+
+/**
+ * A short cut through the codec for what makes up nearly all traffic: a message of one of five types in the plainest
+ * text that says it, with no blanks and its fields in the order in which `encodeMessage` puts them. It reads such a text
+ * once, where JSON.parse and the validator walk over it several times. Whatever looks different in any way is left to
+ * them: here nothing is ever refused, and nothing is read otherwise than they would (test/wire/plain.test.ts).
+ */
+
+/** A message and its sender, as the codec would have read them. */
+export interface Plain {
+  readonly message: Message;
+  readonly from: Address | undefined;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const ZERO = 0x30;
+const NINE = 0x39;
+const BACKSLASH = 0x5c;
+const CLOSING_BRACE = 0x7d;
+
+/** Numbers of so many digits are safe integers; longer ones are left to the codec. */
+const MAX_DIGITS = 15;
+
+/** Senders that are kept in mind: more than a cluster has agents. */
+const MAX_SENDERS = 64;
+
+/** Characters that a string can't hold as they are. */
+// eslint-disable-next-line no-control-regex
+const ESCAPED = /[\u0000-\u001f\\]/;
+
+/** Senders that the codec has found in order, each with the text that names it. */
+const senders: { readonly text: string; readonly address: Address }[] = [];
+
+/** Keeps a sender in mind that the codec has passed. */
+export function rememberSender(address: Address): void {
+  const text = `,"fromaddress":"${address.address}","fromport":"${address.port}"`;
+  if (senders.some((sender) => sender.text === text)) return;
+  if (senders.length >= MAX_SENDERS) senders.shift();
+  senders.push({ text, address });
+}
+
+/** Where the reader is, and whether a brace has just been opened. One text is read at a time, to its end. */
+let text = '';
+let at = 0;
+let opened = false;
+
+/** Goes over the next key, if it is this one. */
+function key(name: string): boolean {
+  const start = opened ? at : at + 1;
+  if (!opened && text.charCodeAt(at) !== COMMA) return false;
+  if (!text.startsWith(name, start)) return false;
+  at = start + name.length;
+  opened = false;
+  return true;
+}
+
+/** A number of up to 15 digits without sign, point or exponent; −1 for any other. */
+function digits(): number {
+  const start = at;
+  let n = 0;
+  for (;;) {
+    const digit = text.charCodeAt(at);
+    if (!(digit >= ZERO && digit <= NINE)) break;
+    n = n * 10 + (digit - ZERO);
+    at++;
+  }
+  const length = at - start;
+  if (length === 0 || length > MAX_DIGITS) return -1;
+  return length > 1 && text.charCodeAt(start) === ZERO ? -1 : n;
+}
+
+/** The number behind a key, 0 if the key isn't there; −1 if it is left to the codec. */
+function numberOf(name: string): number {
+  return key(name) ? digits() : 0;
+}
+
+/** The string behind a key, '' if the key isn't there; undefined if it is left to the codec. */
+function stringOf(name: string): string | undefined {
+  if (!key(name)) return '';
+  if (text.charCodeAt(at) !== QUOTE) return undefined;
+  let end = text.indexOf('"', at + 1);
+  while (end > 0 && isEscaped(end)) end = text.indexOf('"', end + 1);
+  if (end < 0) return undefined;
+  const content = text.slice(at + 1, end);
+  const start = at;
+  at = end + 1;
+  return ESCAPED.test(content) ? unescaped(text.slice(start, at)) : content;
+}
+
+/** Whether an odd number of backslashes stands before a quote. The one that opens the string ends the count. */
+function isEscaped(quote: number): boolean {
+  let start = quote;
+  while (text.charCodeAt(start - 1) === BACKSLASH) start--;
+  return (quote - start) % 2 === 1;
+}
+
+function unescaped(literal: string): string | undefined {
+  try {
+    return JSON.parse(literal) as string;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The sender, if it is one that is known: `absent` if none is named, undefined if it is left to the codec. */
+function sender(): Address | 'absent' | undefined {
+  for (const known of senders) {
+    if (!text.startsWith(known.text, at)) continue;
+    at += known.text.length;
+    return known.address;
+  }
+  return text.startsWith(',"from', at) ? undefined : 'absent';
+}
+
+/** What stands in `request`, its value included. */
+interface PlainRequest {
+  readonly request: Request;
+  readonly entry: number | undefined;
+  readonly value: string;
+}
+
+const NO_PLAIN_REQUEST: PlainRequest = { request: NO_REQUEST, entry: undefined, value: '' };
+
+function requestField(): PlainRequest | undefined {
+  if (!key('"request":{')) return NO_PLAIN_REQUEST;
+  opened = true;
+  const id = numberOf('"id":');
+  const no = numberOf('"no":');
+  const inside = key('"entry":') ? digits() : undefined;
+  const noset = key('"noset":true');
+  const value = stringOf('"value":');
+  if (id < 0 || no < 0 || inside === -1 || value === undefined) return undefined;
+  if (text.charCodeAt(at) !== CLOSING_BRACE) return undefined;
+  at++;
+  opened = false;
+  return { request: { id: clientId(id), no: requestNumber(no), noset }, entry: inside, value };
+}
+
+/** The entry at the top level, in the request, or in both; undefined if they differ or are left to the codec. */
+function entryField(inside: number | undefined): Entry | undefined {
+  if (!key('"entry":')) return entry(inside ?? 0);
+  const outside = digits();
+  if (outside < 0 || (inside !== undefined && inside !== outside)) return undefined;
+  return entry(outside);
+}
+
+/** Reads a plain text; undefined for any other. */
+export function readPlain(plain: string): Plain | undefined {
+  if (!plain.startsWith('{"type":')) return undefined;
+  text = plain;
+  at = 8;
+  opened = false;
+  const type = digits();
+  const from = sender();
+  if (from === undefined) return undefined;
+  const message = readMessage(type, from !== 'absent');
+  const ends = text.charCodeAt(at) === CLOSING_BRACE && at === text.length - 1;
+  text = '';
+  if (message === undefined || !ends) return undefined;
+  return { message, from: from === 'absent' ? undefined : from };
+}
+
+function readMessage(type: number, hasSender: boolean): Message | undefined {
+  switch (type) {
+    case MessageType.AcceptRequest:
+    case MessageType.Accepted:
+      return hasSender ? readVote(type) : undefined;
+    case MessageType.ClientRequest:
+      return readClientRequest();
+    case MessageType.LogResponse:
+    case MessageType.AppResponse:
+      return readResponse(type);
+    default:
+      return undefined;
+  }
+}
+
+function readVote(type: 4 | 5): Message | undefined {
+  const inside = requestField();
+  if (inside === undefined || inside === NO_PLAIN_REQUEST || inside.value !== '') return undefined;
+  const { request } = inside;
+  const bound = entryField(inside.entry);
+  const r = numberOf('"round":');
+  const value = stringOf('"value":');
+  if (bound === undefined || r < 0 || r >= MAX_ROUND || value === undefined) return undefined;
+  if (type === MessageType.Accepted) return { type, request, entry: bound, round: round(r), value };
+  const committed = numberOf('"committed":');
+  if (committed < 0) return undefined;
+  return { type, request, entry: bound, round: round(r), value, committed: entry(committed) };
+}
+
+function readClientRequest(): Message | undefined {
+  const inside = requestField();
+  if (inside === undefined || !fitsDatagram(inside.value)) return undefined;
+  const bound = entryField(inside.entry);
+  if (bound === undefined) return undefined;
+  return { type: MessageType.ClientRequest, request: inside.request, entry: bound, value: inside.value };
+}
+
+function readResponse(type: 12 | 14): Message | undefined {
+  const inside = requestField();
+  if (inside === undefined || inside.value !== '') return undefined;
+  const bound = entryField(inside.entry);
+  const value = stringOf('"value":');
+  if (bound === undefined || value === undefined) return undefined;
+  return { type, request: inside.request, entry: bound, value };
+}
