@@ -1,36 +1,11 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, open, readdir, readFile, rename, rm, symlink, truncate } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { initialise } from '../../src/index.js';
 import { TEST_TIMEOUT_MS, useClusters, useSharedCluster } from '../support/cluster-hooks.js';
 import type { TestNode } from '../support/cluster.js';
-
-/** The files of a node's journal, in order. */
-async function segments(node: TestNode): Promise<string[]> {
-  const folder = join(node.directory, 'journal');
-  return (await readdir(folder)).sort().map((name) => join(folder, name));
-}
-
-/** The offset behind the last byte that was written. */
-async function endOf(file: string): Promise<number> {
-  const bytes = await readFile(file);
-  let end = bytes.length;
-  while (end > 0 && bytes[end - 1] === 0) end--;
-  return end;
-}
-
-/** The last file with records: the one after it is only prepared. */
-async function lastSegment(node: TestNode): Promise<string> {
-  for (const file of (await segments(node)).reverse()) if ((await endOf(file)) > 0) return file;
-  throw new Error(`${node.directory} holds no journal`);
-}
-
-async function overwrite(file: string, offset: number, bytes: string | Buffer): Promise<void> {
-  const handle = await open(file, 'r+');
-  await handle.write(Buffer.from(bytes), 0, undefined, offset);
-  await handle.close();
-}
+import { endOf, lastSegment, overwrite } from '../support/journal-files.js';
 
 describe('integration: data directories', function () {
   this.timeout(TEST_TIMEOUT_MS);

@@ -38,6 +38,8 @@ export interface ClusterOptions {
   /** The base text's own timers. */
   readonly default_times?: boolean;
   readonly env?: NodeJS.ProcessEnv;
+  /** Size of the journal's files. */
+  readonly segment_bytes?: number;
   /** The indices of the nodes that are started at first; all, if absent. */
   readonly starting?: readonly number[];
 }
@@ -107,9 +109,15 @@ export class TestNode implements Place {
 
   /** Starts it without waiting for anything. */
   launch(...flags: readonly string[]): Program {
+    return this.launchUnder([], ...flags);
+  }
+
+  /** Starts it by a command that replaces itself with the one behind it, such as `env` or `strace -D`. */
+  launchUnder(prefix: readonly string[], ...flags: readonly string[]): Program {
     const http = ['--http', `${this.address}:${this.http_port}`];
     const start = paxosd('start', '--data-dir', this.directory, ...http, ...this.#flags, ...flags);
-    const program = new Program(this.name, [...this.#within, ...start], { env: this.#env, cwd: this.#cwd });
+    const command = [...this.#within, ...prefix, ...start];
+    const program = new Program(this.name, command, { env: this.#env, cwd: this.#cwd });
     this.#lives.push(program);
     return program;
   }
@@ -180,9 +188,10 @@ export class Cluster {
   static async create(options: ClusterOptions): Promise<Cluster> {
     const folder = await mkdtemp(join(tmpdir(), 'paxosd-'));
     const ports = await freePorts(2 * options.nodes);
+    const { segment_bytes = SEGMENT_BYTES } = options;
     const flags = [
       ...(options.default_times === true ? [] : QUICK_FLAGS),
-      ...['--segment-bytes', String(SEGMENT_BYTES)],
+      ...['--segment-bytes', String(segment_bytes)],
       ...(options.app === undefined ? [] : ['--app', options.app]),
       ...(options.flags ?? []),
     ];
@@ -200,7 +209,7 @@ export class Cluster {
     );
     const agents = nodes.map(({ address, port }) => ({ address, port }));
     for (const [i, self] of agents.entries()) {
-      await initialise(nodes[i]!.directory, { self, agents, segment_bytes: SEGMENT_BYTES });
+      await initialise(nodes[i]!.directory, { self, agents, segment_bytes });
     }
     return new Cluster(folder, nodes);
   }

@@ -47,6 +47,10 @@ export interface LoadOptions {
   readonly pace_ms?: number;
   /** For one operation, with all asking again. */
   readonly timeout_ms?: number;
+  /** The nodes run no application and answer values with themselves; then there is no history, only the log. */
+  readonly echo?: boolean;
+  /** Bytes that are added to each value that is put. */
+  readonly padding_bytes?: number;
 }
 
 /**
@@ -70,6 +74,8 @@ export class Load {
       keys: DEFAULT_KEYS,
       pace_ms: PACE_MS,
       timeout_ms: OPERATION_TIMEOUT_MS,
+      echo: false,
+      padding_bytes: 0,
       ...options,
     };
     this.#loops = Array.from({ length: this.#options.clients }, (_, number) =>
@@ -100,17 +106,15 @@ export class Load {
   }
 
   async #run(number: number): Promise<void> {
+    const { echo, padding_bytes, pace_ms } = this.#options;
     const client = this.#options.client(number);
     for (let i = 0; this.#going; i++) {
       const key = this.#key();
-      const isPut = Math.random() < PUT_SHARE;
-      const begun = isPut ? this.history.put(number, key, `${number}.${i}`) : this.history.get(number, key);
-      await this.#ask(
-        client,
-        begun,
-        isPut ? { op: 'put', key, value: `${number}.${i}` } : { op: 'get', key },
-      );
-      await pause(this.#options.pace_ms);
+      if (echo || Math.random() < PUT_SHARE) {
+        const value = `${number}.${i}${'.'.repeat(padding_bytes)}`;
+        await this.#ask(client, this.history.put(number, key, value), { op: 'put', key, value });
+      } else await this.#ask(client, this.history.get(number, key), { op: 'get', key });
+      await pause(pace_ms);
     }
   }
 
@@ -125,9 +129,12 @@ export class Load {
     try {
       const answer = await client.request(value, { timeout_ms: this.#options.timeout_ms });
       this.acknowledged.push({ value, answer, call, return: this.history.now() });
-      begun.returned(told(request, answer));
+      if (this.#options.echo) expect(answer.value, 'the answer of no application').to.equal(value);
+      begun.returned(this.#options.echo ? undefined : told(request, answer));
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
+      // The test is over, and has closed its clients.
+      if (error.code === 'closed') this.#going = false;
       // Executed without an answer: a put has returned, a get has said nothing.
       if (error.certainty === 'executed' && request.op === 'put') begun.returned();
       if (error.certainty !== 'definite') return;
