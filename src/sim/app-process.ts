@@ -3,7 +3,7 @@ import { entry as entryOf, type Entry } from '../core/ids.js';
 import { wasExecuted } from '../core/learner.js';
 import { MessageType, type LogResponse } from '../core/message.js';
 import { recall } from '../core/sessions.js';
-import { AppStream } from '../net/app-stream.js';
+import { AppStream, type Judgement } from '../net/app-stream.js';
 import { Program } from './app.js';
 import { mustHold } from './failure.js';
 import type { Life } from './life.js';
@@ -19,6 +19,10 @@ export class AppProcess {
   #process = 0;
   #queue: LogResponse[] = [];
   #working = false;
+  /** Entries that were answered before their turn. */
+  readonly #spoilt = new Set<Entry>();
+  /** Whether any ever was: nobody gets its answer from this process. */
+  #spoils = false;
   #hangs_until_ms = 0;
   #slow_until_ms = 0;
 
@@ -75,9 +79,9 @@ export class AppProcess {
     this.#slow_until_ms = this.life.world.schedule.now_ms + for_ms;
   }
 
-  /** One that hangs is replaced. */
+  /** One that hangs is replaced, and one that owes an answer for good. */
   heal(): void {
-    const hangs = this.#hangs_until_ms > this.life.world.schedule.now_ms;
+    const hangs = this.#hangs_until_ms > this.life.world.schedule.now_ms || this.#spoils;
     this.#hangs_until_ms = 0;
     this.#slow_until_ms = 0;
     if (hangs) this.crash();
@@ -87,6 +91,8 @@ export class AppProcess {
     this.#stream = undefined;
     this.#queue = [];
     this.#working = false;
+    this.#spoilt.clear();
+    this.#spoils = false;
     this.#process++;
   }
 
@@ -138,11 +144,46 @@ export class AppProcess {
     const { entry, request } = sent;
     const value = this.#program.apply(sent.value);
     this.life.world.checker.onApplied(entry, value);
-    if (!request.noset) {
-      const judged = stream.judge({ type: MessageType.AppResponse, request, entry, value });
-      mustHold(judged.verdict === 'answered', 'app', () => `entry ${entry}: ${judged.verdict}`);
+    if (this.#spoilt.delete(entry)) this.#say(sent, value, 'twice');
+    else if (!request.noset) {
+      this.#say(sent, value, 'answered');
       this.life.handle({ type: 'app-response', entry, value });
     }
+    if (!this.#killed && this.life.world.random.chance(this.life.world.plan.odd_answers ?? 0))
+      this.#beOdd(sent);
     this.wake();
+  }
+
+  #say({ entry, request }: LogResponse, value: string, verdict: Judgement['verdict']): void {
+    const judged = this.#stream?.judge({ type: MessageType.AppResponse, request, entry, value });
+    mustHold(
+      judged === undefined || judged.verdict === verdict,
+      'app',
+      () => `entry ${entry}: ${judged?.verdict ?? ''}`,
+    );
+  }
+
+  /** Answers twice, for nothing, or before its turn: none of it counts (faults.md, row 62). */
+  #beOdd(sent: LogResponse): void {
+    const { world } = this.life;
+    const oddity = world.random.pick(['twice', 'never-sent', 'out-of-order'] as const);
+    if (oddity === 'twice') {
+      if (sent.request.noset) return;
+      this.#say(sent, 'another answer', 'twice');
+      // The core doesn't rely on the stream's judgement either.
+      this.life.handle({ type: 'app-response', entry: sent.entry, value: 'another answer' });
+    } else if (oddity === 'never-sent') {
+      const next = this.#stream?.next ?? 0;
+      this.#say({ ...sent, entry: entryOf(next + world.random.below(1000)) }, '', 'never-sent');
+    } else {
+      const [first, later] = this.#queue.filter(
+        ({ entry, request }) => !request.noset && !this.#spoilt.has(entry),
+      );
+      if (first === undefined || later === undefined) return;
+      this.#say(later, 'too early', 'out-of-order');
+      this.#spoilt.add(later.entry);
+      this.#spoils = true;
+    }
+    world.counters.add(`fault: application answers, ${oddity}`);
   }
 }

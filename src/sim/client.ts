@@ -88,7 +88,10 @@ export class Client {
     here.onClose = () => this.#lost(here);
     schedule.after(network.delay_ms(), () => {
       if (this.#end !== here) return;
-      if (checker.nodes[node]?.accept(there) !== true) return this.#lost(here);
+      if (checker.nodes[node]?.accept(there) !== true) {
+        this.world.counters.add('client finds nobody');
+        return this.#lost(here);
+      }
       const request = { ...NO_REQUEST, id: clientId(this.#session) };
       this.#say({ type: MessageType.ClientConnectRequest, request });
       this.#beImpatient();
@@ -203,8 +206,9 @@ export class Client {
   }
 
   /** First answers come in the order of the log; what was attempted before may be a repeated one. */
-  #checkOrder({ open_attempts, no }: Operation, entry: number): void {
-    if (open_attempts > 1) return;
+  #checkOrder(operation: Operation, entry: number): void {
+    const { open_attempts, no } = operation;
+    if (open_attempts > 1 || this.history.isContested(operation)) return;
     mustHold(
       entry > this.#last_entry,
       'order',

@@ -1,17 +1,20 @@
+import type { Address } from '../core/address.js';
 import { newAgent, recover, step } from '../core/agent.js';
 import { sameDecree } from '../core/decree.js';
 import type { ClientReply, Effect } from '../core/effect.js';
 import type { Event, TimerName } from '../core/event.js';
 import { connectionId, type AgentIndex, type ConnectionId, type Entry, type Position } from '../core/ids.js';
 import { InvariantError } from '../core/invariants.js';
-import { isPeerMessage, MESSAGE_NAMES, MessageType, type PeerMessage } from '../core/message.js';
+import { MESSAGE_NAMES, MessageType, type PeerMessage } from '../core/message.js';
 import type { JournalRecord, StoredEntry } from '../core/record.js';
 import { DEFAULT_TIMES, type AgentState } from '../core/state.js';
 import type { Journal } from '../journal/journal.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { DatagramPacker, splitDatagram } from '../wire/datagram.js';
+import { DatagramPacker } from '../wire/datagram.js';
 import { AppProcess } from './app-process.js';
 import { mustHold, SimulationFailure } from './failure.js';
+import { judge, stateText, type Hostile } from './hostile.js';
+import { readDatagram, type Received } from './inbox.js';
 import { LogFetch, LogServer } from './log-transfer.js';
 import type { StreamEnd } from './network.js';
 import type { Node } from './node.js';
@@ -104,24 +107,40 @@ export class Life {
     else happens();
   }
 
-  receive(from: AgentIndex, datagram: Buffer): void {
+  receive(source: Address, datagram: Buffer): void {
     if (this.#paused && this.#arrivedDatagrams++ >= RECEIVE_BUFFER_DATAGRAMS) {
       return this.world.counters.add('fault: receive buffer full');
     }
     this.arrive(() => {
-      const split = splitDatagram(datagram);
-      if (!split.ok) throw new SimulationFailure('wire', `a datagram can't be split: ${split.reason}`);
-      for (const text of split.texts) this.#receiveText(from, text);
+      const { from, messages, dropped } = this.#read(source, datagram);
+      mustHold(dropped.length === 0, 'wire', () => `a peer's datagram is dropped: ${dropped.join()}`);
+      for (const { message, text } of messages) {
+        const name = MESSAGE_NAMES[message.type];
+        this.world.trace.note('deliver', from, this.node.index, name, text);
+        this.handle({ type: 'message', from, message });
+      }
     });
   }
 
-  #receiveText(from: AgentIndex, text: string): void {
-    const decoded = decodeMessage(text);
-    if (!decoded.ok || !isPeerMessage(decoded.message)) {
-      throw new SimulationFailure('wire', `a message can't be read: ${text}`);
+  #read(source: Address, datagram: Buffer): Received {
+    return readDatagram(this.node.agents, this.node.self, source, datagram);
+  }
+
+  /** Something arrives that no correct peer sent. */
+  attack(hostile: Hostile): void {
+    if (this.#paused) return;
+    const { kind, outcome, source, datagrams } = hostile;
+    const recorded = outcome !== 'answered';
+    const before = outcome === 'safe' ? '' : stateText(this.state, recorded);
+    this.world.trace.note('hostile', this.node.index, kind, outcome);
+    this.world.counters.add(`hostile, ${outcome}: ${kind}`);
+    const effects: Effect[] = [];
+    for (const datagram of datagrams) {
+      const { from, messages } = this.#read(source, datagram);
+      mustHold(outcome !== 'refused' || messages.length === 0, '11 bad input', () => `${kind}: it is read`);
+      for (const { message } of messages) effects.push(...this.handle({ type: 'message', from, message }));
     }
-    this.world.trace.note('deliver', from, this.node.index, MESSAGE_NAMES[decoded.message.type], text);
-    this.handle({ type: 'message', from, message: decoded.message });
+    judge(hostile, before, outcome === 'safe' ? '' : stateText(this.state, recorded), effects);
   }
 
   pause(): void {
@@ -153,17 +172,18 @@ export class Life {
     return this.#paused;
   }
 
-  /** One event, start to end: what the core decides is carried out in order. */
-  handle(event: Event): void {
-    if (this.dead) return;
+  /** One event, start to end: what the core decides is carried out in order. Returns it. */
+  handle(event: Event): readonly Effect[] {
+    if (this.dead) return [];
     const { checker } = this.world;
     const effects = this.#guarded(() => step(this.state, event));
     checker.afterStep(this.node.index, this.state);
     for (const effect of effects) {
       this.#carryOut(effect);
-      if (this.#crashesNow()) return;
+      if (this.#crashesNow()) return effects;
     }
     this.#sendPacked();
+    return effects;
   }
 
   #guarded<T>(act: () => T): T {
@@ -267,12 +287,12 @@ export class Life {
   #load(entry: Entry, retry: Event): void {
     this.world.counters.add('entries loaded');
     this.world.schedule.after(this.world.random.between(0.05, 2), () =>
-      this.arrive(() => this.#read(entry, retry)),
+      this.arrive(() => this.#readBack(entry, retry)),
     );
   }
 
   /** Reads from the journal's files, and holds what comes against what was written there. */
-  #read(entry: Entry, retry: Event): void {
+  #readBack(entry: Entry, retry: Event): void {
     this.world.stir();
     const loaded = (stored: StoredEntry): void => {
       if (this.dead) return;
@@ -339,7 +359,7 @@ export class Life {
 
   #transmit(to: AgentIndex, datagram: Buffer): void {
     this.world.network.send(this.node.index, to, datagram, (arrived) => {
-      this.world.checker.nodes[to]?.receive(this.node.self, arrived);
+      this.world.checker.nodes[to]?.receive(this.node.address, arrived);
     });
   }
 
@@ -406,7 +426,8 @@ export class Life {
       case MessageType.ClientRequest:
         this.#asked(name, end);
         this.world.trace.note('client', this.node.index, name, text);
-        return this.handle({ type: 'client', connection: name, message });
+        this.handle({ type: 'client', connection: name, message });
+        return;
       default:
         throw new SimulationFailure('wire', `a client sent ${text}`);
     }
@@ -428,6 +449,8 @@ export class Life {
     this.world.checker.onReply(this.node.index, message);
     const text = encodeMessage(message, this.world.agents[this.node.index]);
     this.world.trace.note('reply', this.node.index, name, text);
+    if (message.type === MessageType.Error)
+      this.world.counters.add(`reply: ${message.error.slice(0, message.error.indexOf(':'))}`);
     const served = this.#clients.get(name);
     if (served === undefined) return;
     if (message.type === MessageType.Error && message.error.startsWith('session-taken-over')) {

@@ -36,6 +36,7 @@ function newBoot(session: DiskSession): Boot {
 /** A machine of the cluster: a disk that lasts, and one process after the other. */
 export class Node {
   readonly self: AgentIndex;
+  readonly address: Address;
   /** The agents as this node has been told: those of the cluster, and perhaps some that don't exist. */
   readonly agents: readonly Address[];
   readonly disk: Disk;
@@ -79,8 +80,8 @@ export class Node {
     this.#random = new Random(world.plan.seed, `node ${index}`);
     const strangers = world.plan.strange_lists?.[index] ?? 0;
     this.agents = [...world.agents, ...addresses(world.plan.nodes, strangers)];
-    const address = world.agents[index] as Address;
-    this.#identity = { self: address, agents: this.agents, journal: String(index).padStart(32, '0') };
+    this.address = world.agents[index] as Address;
+    this.#identity = { self: this.address, agents: this.agents, journal: String(index).padStart(32, '0') };
     this.#segment_bytes = world.plan.segment_bytes ?? DEFAULT_SEGMENT_BYTES;
     this.disk = new Disk(this.#random);
     this.diskPlan = world.plan.disk;
@@ -306,7 +307,7 @@ export class Node {
     return true;
   }
 
-  receive(from: AgentIndex, datagram: Buffer): void {
-    this.life?.receive(from, datagram);
+  receive(source: Address, datagram: Buffer): void {
+    this.life?.receive(source, datagram);
   }
 }

@@ -103,6 +103,12 @@ export interface Plan {
   readonly skew: number;
   /** By node, how many addresses its list of agents has beyond the true ones: such nodes claim rounds of others. */
   readonly strange_lists?: Readonly<Record<number, number>>;
+  /** Hostile datagrams come so far apart on average; none if nothing is said. */
+  readonly hostile_ms?: number;
+  /** Somebody who uses the sessions of others comes so far apart on average; nobody does if nothing is said. */
+  readonly intruder_ms?: number;
+  /** How often an application answers twice, for nothing, or before its turn. */
+  readonly odd_answers?: number;
   readonly actions: readonly TimedAction[];
 }
 
@@ -156,6 +162,9 @@ export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
     timers_first: random.chance(0.3) ? random.next() : 0,
     skew: random.chance(0.5) ? random.between(0, MAX_SKEW) : 0,
     actions: drawActions(random, nodes, has_app, duration_ms),
+    intruder_ms: random.chance(0.3) ? random.spread(100, 5_000) : 0,
+    odd_answers: random.chance(0.3) ? random.spread(0.001, 0.1) : 0,
+    hostile_ms: random.chance(0.4) ? random.spread(20, 2_000) : 0,
   };
 }
 

@@ -2,8 +2,10 @@ import { Checker } from './checker.js';
 import { Client } from './client.js';
 import { Counters } from './counters.js';
 import { SimulationFailure } from './failure.js';
+import { Enemy } from './hostile.js';
 import { History } from './history.js';
-import { Network } from './network.js';
+import { Intruder } from './intruder.js';
+import { FIRST_CLIENT_HOST, Network } from './network.js';
 import { Node } from './node.js';
 import type { Action, Plan, Target, TimedAction } from './plan.js';
 import { writePrehistory } from './prehistory.js';
@@ -48,6 +50,7 @@ class Simulation {
   readonly #nodes: readonly Node[];
   readonly #clients: readonly Client[];
   readonly #history: History;
+  readonly #intruder: Intruder;
   #healed_ms = 0;
 
   constructor(
@@ -73,6 +76,7 @@ class Simulation {
     checker.nodes = this.#nodes;
     this.#history = new History(() => checker.model);
     this.#clients = Array.from({ length: plan.clients.count }, (_, i) => new Client(world, this.#history, i));
+    this.#intruder = new Intruder(world, this.#history, FIRST_CLIENT_HOST + plan.clients.count);
   }
 
   async run(): Promise<RunResult> {
@@ -114,8 +118,23 @@ class Simulation {
     const { schedule, random } = this.#world;
     for (const node of this.#nodes) schedule.after(random.between(0, 300), () => node.start());
     for (const client of this.#clients) client.start();
+    this.#intruder.start();
     for (const action of this.plan.actions) schedule.after(action.at_ms, () => this.#act(action));
+    const enemy = new Enemy(this.#world.agents, new Random(this.plan.seed, 'enemy'));
+    if ((this.plan.hostile_ms ?? 0) > 0) this.#attackSoon(enemy);
     await this.#advance(this.plan.duration_ms);
+  }
+
+  /** Somebody sends what no correct peer sent, again and again until all is healed. */
+  #attackSoon(enemy: Enemy): void {
+    const { schedule } = this.#world;
+    schedule.after(enemy.chance.interval(this.plan.hostile_ms ?? 0), () => {
+      if (this.#world.calm) return;
+      const { life } = enemy.chance.pick(this.#nodes);
+      const hostile = life && enemy.draw(life.state);
+      if (hostile !== undefined) life?.attack(hostile);
+      this.#attackSoon(enemy);
+    });
   }
 
   /* --- the adversary --------------------------------------------------------------------------------------------- */
@@ -216,6 +235,7 @@ class Simulation {
     for (const node of this.#nodes) if (!majority.has(node)) node.retire();
     for (const node of majority) node.heal();
     for (const client of this.#clients) client.calmDown();
+    this.#intruder.calmDown();
     const began_ms = schedule.now_ms;
     await this.#await(began_ms, () => this.#lacksLeader([...majority]));
     this.#healed_ms = schedule.now_ms - began_ms;

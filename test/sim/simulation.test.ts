@@ -85,6 +85,42 @@ describe('simulated clusters', function () {
     expect(result.counters.get('operations answered')).to.be.greaterThan(10);
   });
 
+  it('go on without a node whose journal is damaged', async () => {
+    for (let seed = 1; seed <= 2; seed++) {
+      const how = seed % 2 === 0 ? 'zero' : 'flip';
+      const action = { kind: 'damage', node: 1, how, down_ms: 100, at_ms: 5_000 } as const;
+      const plan = { ...holesPlan(seed), segment_bytes: 4096, probes: 1, actions: [action] };
+      const result = await simulate(plan);
+      expectClean(result);
+      expect(result.counters.get('damaged journal refused')).to.equal(1);
+      expect(result.counters.get('operations answered')).to.be.greaterThan(0);
+    }
+  });
+
+  it('serve their clients beside one who uses the sessions of others, and applications that answer oddly', async () => {
+    const counters = new Counters();
+    for (let seed = 1; seed <= 3; seed++) {
+      const clients = { ...drawPlan(seed, LONGEST_MS).clients, count: 4, depth: 16, think_ms: 20 };
+      const odd = { has_app: true, intruder_ms: 50, odd_answers: 0.1, actions: [] };
+      const result = await simulate({
+        ...drawPlan(seed, LONGEST_MS),
+        nodes: 3,
+        duration_ms: 6_000,
+        clients,
+        ...odd,
+      });
+      expectClean(result);
+      counters.merge(result.counters);
+    }
+    for (const name of [
+      'intruder',
+      ...['twice', 'never-sent', 'out-of-order'].map((oddity) => `application answers, ${oddity}`),
+    ])
+      expect(counters.get(`fault: ${name}`), name).to.be.greaterThan(10);
+    for (const code of ['no-such-session', 'not-connected', 'foreign-id', 'session-taken-over'])
+      expect(counters.get(`reply: ${code}`), code).to.be.greaterThan(0);
+  });
+
   for (const name of readdirSync(REGRESSIONS).filter((each) => each.endsWith('.json'))) {
     it(`don't fail again as in ${name}`, async () => {
       const plan = JSON.parse(readFileSync(new URL(name, REGRESSIONS), 'utf8')) as Plan;

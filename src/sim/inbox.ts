@@ -1,0 +1,42 @@
+import { sameAddress, type Address } from '../core/address.js';
+import { agentIndex, type AgentIndex } from '../core/ids.js';
+import { isPeerMessage, MessageType, type PeerMessage } from '../core/message.js';
+import { decodeMessage } from '../wire/codec.js';
+import { splitDatagram } from '../wire/datagram.js';
+
+/** What a node makes of a datagram before its core sees anything of it. */
+export interface Received {
+  readonly from: AgentIndex;
+  readonly messages: readonly { readonly message: PeerMessage; readonly text: string }[];
+  /** Why it, or an object in it, was dropped; the names are those of the shipped socket. */
+  readonly dropped: readonly string[];
+}
+
+function nothing(dropped: string): Received {
+  return { from: agentIndex(-1), messages: [], dropped: [dropped] };
+}
+
+/** Reads a datagram by the rules of the shipped socket: from a peer's own address, and naming no other. */
+export function readDatagram(
+  agents: readonly Address[],
+  self: AgentIndex,
+  source: Address,
+  datagram: Buffer,
+): Received {
+  const index = agents.findIndex((agent) => sameAddress(agent, source));
+  if (index < 0 || index === self) return nothing('datagram-stranger');
+  const split = splitDatagram(datagram);
+  if (!split.ok) return nothing('datagram-malformed');
+  const messages: { message: PeerMessage; text: string }[] = [];
+  const dropped: string[] = [];
+  for (const text of split.texts) {
+    const decoded = decodeMessage(text);
+    if (!decoded.ok) dropped.push('datagram-malformed');
+    else if (decoded.from === undefined || !sameAddress(decoded.from, source))
+      return nothing('datagram-forged');
+    else if (isPeerMessage(decoded.message)) messages.push({ message: decoded.message, text });
+    else if (decoded.message.type !== MessageType.Empty && decoded.message.type !== MessageType.Done)
+      dropped.push('datagram-not-allowed');
+  }
+  return { from: agentIndex(index), messages, dropped };
+}
