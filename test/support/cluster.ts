@@ -89,6 +89,11 @@ export class TestNode implements Place {
     return `${this.address}:${this.port}`;
   }
 
+  /** The processes of all its lives, the latest last. */
+  get lives(): readonly Program[] {
+    return this.#lives;
+  }
+
   /** The process of its latest life. */
   get process(): Program {
     const latest = this.#lives.at(-1);
@@ -356,13 +361,13 @@ export class Cluster {
     return runToEnd(paxosd(...words));
   }
 
-  /** Ends every process and connection, and removes the files. */
-  async release(): Promise<void> {
+  /** Ends every process and connection, and removes the files unless somebody is to look at them. */
+  async release({ keeping_files = false } = {}): Promise<void> {
     for (const client of this.#clients.splice(0)) client.close();
     for (const connection of this.#connections.splice(0)) connection.close();
     const running = [...this.running.map((node) => node.process), ...this.#others];
     await Promise.all(running.map((program) => program.end('SIGKILL').catch(() => undefined)));
-    await rm(this.folder, { recursive: true, force: true });
+    if (!keeping_files) await rm(this.folder, { recursive: true, force: true });
   }
 }
 
