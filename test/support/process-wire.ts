@@ -184,6 +184,11 @@ export class RawUdp {
     });
   }
 
+  /** The port that it was given. */
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
   send(to: Place, ...messages: (object | string | Uint8Array)[]): Promise<void> {
     const parts = messages.map((message) =>
       typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message),
