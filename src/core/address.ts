@@ -28,6 +28,9 @@ export function formatAddress(a: Address): string {
 
 /** The index of `wanted` in the sorted list of agents, or undefined for a stranger. */
 export function indexOfAddress(agents: readonly Address[], wanted: Address): AgentIndex | undefined {
-  const index = agents.findIndex((agent) => sameAddress(agent, wanted));
-  return index < 0 ? undefined : agentIndex(index);
+  for (let i = 0; i < agents.length; i++) {
+    const agent = agents[i];
+    if (agent !== undefined && sameAddress(agent, wanted)) return agentIndex(i);
+  }
+  return undefined;
 }

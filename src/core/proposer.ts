@@ -359,7 +359,7 @@ export function onAccepted(agent: Proposing, out: Outbox, from: AgentIndex, m: A
   }
   const flight = reign.in_flight.get(m.entry);
   if (flight === undefined) return false; // chosen already
-  if (!sameDecree(flight.decree, { ...m.request, value: m.value })) {
+  if (!isDecreeOf(flight.decree, m)) {
     out.note('error', 'accepted-otherwise', 'an Accepted names a value that was not proposed', {
       from,
       entry: m.entry,
@@ -368,6 +368,10 @@ export function onAccepted(agent: Proposing, out: Outbox, from: AgentIndex, m: A
     return false;
   }
   return countVote(agent, reign, m.entry, flight, from);
+}
+
+function isDecreeOf({ id, no, noset, value }: Decree, { request, value: claimed }: Accepted): boolean {
+  return id === request.id && no === request.no && noset === request.noset && value === claimed;
 }
 
 function countVote(agent: Proposing, reign: Reign, entry: Entry, flight: Flight, voter: AgentIndex): boolean {

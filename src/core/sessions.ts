@@ -71,10 +71,14 @@ function newSession(): Session {
 }
 
 function dropLowestNumber(session: Session): void {
-  let lowest = Infinity;
-  for (const no of session.entries.keys()) {
-    if (no < lowest) lowest = no;
-    if (session.ascending) break;
+  // None is at or below the floor, and most clients count without gaps: then the lowest is known without a search.
+  let lowest = session.floor + 1;
+  if (!session.entries.has(lowest as RequestNumber)) {
+    lowest = Infinity;
+    for (const no of session.entries.keys()) {
+      if (no < lowest) lowest = no;
+      if (session.ascending) break;
+    }
   }
   session.entries.delete(lowest as RequestNumber);
   session.floor = lowest;

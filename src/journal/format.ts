@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { formatAddress, indexOfAddress, type Address } from '../core/address.js';
-import { NO_REQUEST, type Request } from '../core/decree.js';
+import { NO_REQUEST, type Decree, type Request } from '../core/decree.js';
 import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
@@ -57,8 +57,8 @@ export const MAX_GROUP_BYTES = 1024 * 1024;
 /** One record's line in bytes: far above the largest message that the wire admits. */
 export const MAX_RECORD_BYTES = 512 * 1024;
 
-function checksum(data: string | Uint8Array): string {
-  return crc32(data).toString(16).padStart(8, '0');
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0');
 }
 
 function digits(n: number, width: number): string {
@@ -70,12 +70,34 @@ function line(text: string): Buffer {
   return Buffer.from(`${checksum(text)} ${text}\n`, 'latin1');
 }
 
-/** The text of a line, if `bytes` is one line with a right checksum. */
-export function textOfLine(bytes: Buffer): string | undefined {
-  if (bytes.length < LINE_OVERHEAD_BYTES || bytes[bytes.length - 1] !== NEWLINE) return undefined;
-  const text = bytes.subarray(CHECKSUM_BYTES, -1);
-  return bytes.toString('latin1', 0, CHECKSUM_BYTES) === `${checksum(text)} `
-    ? text.toString('utf8')
+const SPACE = 0x20;
+const HEX_DIGITS = Buffer.from('0123456789abcdef');
+
+/** Puts the checksum of the text between `start` + CHECKSUM_BYTES and `end` in front of it, with its space. */
+function writeChecksum(bytes: Buffer, start: number, end: number): void {
+  let rest = crc32(bytes.subarray(start + CHECKSUM_BYTES, end));
+  for (let i = CHECKSUM_BYTES - 2; i >= 0; i--) {
+    bytes[start + i] = HEX_DIGITS[rest & 15] ?? 0;
+    rest >>>= 4;
+  }
+  bytes[start + CHECKSUM_BYTES - 1] = SPACE;
+}
+
+function hasChecksum(bytes: Buffer, start: number, end: number): boolean {
+  if (bytes[start + CHECKSUM_BYTES - 1] !== SPACE) return false;
+  let rest = crc32(bytes.subarray(start + CHECKSUM_BYTES, end));
+  for (let i = CHECKSUM_BYTES - 2; i >= 0; i--) {
+    if (bytes[start + i] !== HEX_DIGITS[rest & 15]) return false;
+    rest >>>= 4;
+  }
+  return true;
+}
+
+/** The text of a line, if the bytes from `start` to `end` are one line with a right checksum. */
+export function textOfLine(bytes: Buffer, start = 0, end = bytes.length): string | undefined {
+  if (end > bytes.length || end - start < LINE_OVERHEAD_BYTES || bytes[end - 1] !== NEWLINE) return undefined;
+  return hasChecksum(bytes, start, end - 1)
+    ? bytes.toString('utf8', start + CHECKSUM_BYTES, end - 1)
     : undefined;
 }
 
@@ -176,7 +198,7 @@ export function splitGroup(bytes: Buffer, header: GroupHeader): GroupBody {
   while (start < header.bytes) {
     const newline = bytes.indexOf(NEWLINE, start);
     const end = newline < 0 ? header.bytes : newline + 1;
-    const text = textOfLine(bytes.subarray(start, end));
+    const text = textOfLine(bytes, start, end);
     if (text === undefined) return { lines, bad: { start, end } };
     lines.push({ start, end, text });
     start = end;
@@ -244,7 +266,7 @@ export class GroupBuilder {
     const end = start + bytes;
     if (end > this.buffer.length) this.grow(end);
     this.buffer.write(text, start + CHECKSUM_BYTES, 'utf8');
-    this.buffer.write(`${checksum(this.buffer.subarray(start + CHECKSUM_BYTES, end - 1))} `, start, 'latin1');
+    writeChecksum(this.buffer, start, end - 1);
     this.buffer[end - 1] = NEWLINE;
     this.length = end;
     this.records++;
@@ -312,6 +334,10 @@ function requestOf({ id, no, noset }: Request): Request {
   return { id, no, noset };
 }
 
+function decreeOf({ request, value }: { readonly request: Request; readonly value: string }): Decree {
+  return { id: request.id, no: request.no, noset: request.noset, value };
+}
+
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
 
@@ -334,13 +360,11 @@ export function parseRecord(text: string, members: Members): Parsed {
     if (verdict === 'used' && sender === members.self) return { ok: true, record: { verdict, round, entry } };
   }
   if (message.type === MessageType.AcceptRequest && verdict === 'accepted') {
-    const { entry, round, request, value } = message;
-    const decree = { ...requestOf(request), value };
-    return { ok: true, record: { verdict, entry, round, owner: sender, decree } };
+    const { entry, round } = message;
+    return { ok: true, record: { verdict, entry, round, owner: sender, decree: decreeOf(message) } };
   }
   if (message.type === MessageType.LogResponse && verdict === 'learnt') {
-    const { entry, request, value } = message;
-    return { ok: true, record: { verdict, entry, peer: sender, decree: { ...requestOf(request), value } } };
+    return { ok: true, record: { verdict, entry: message.entry, peer: sender, decree: decreeOf(message) } };
   }
   return refused(`"${verdict}" is no verdict of this node on a message of type ${message.type}`);
 }
