@@ -5,7 +5,7 @@ import { NO_REQUEST, type Decree } from '../core/decree.js';
 import { entry, type Entry } from '../core/ids.js';
 import { MESSAGE_NAMES, MessageType, type LogResponse, type Message } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { createLineReader, type Framed } from '../wire/framing.js';
+import { LineReader, type Framed } from '../wire/framing.js';
 import { afterPolling } from './after-polling.js';
 import { errorCode } from './listen-error.js';
 import { printable } from './logging.js';
@@ -53,7 +53,10 @@ export function fetchLog(options: FetchOptions): LogFetch {
 class Fetch implements LogFetch {
   readonly #options: FetchOptions;
   readonly #socket: Socket;
-  readonly #reader: ReturnType<typeof createLineReader>;
+  readonly #reader: LineReader;
+  /** What has arrived and not been handled, since the stream is paused. */
+  #input: Framed[] = [];
+  #input_over = false;
   #next: Entry;
   #over = false;
   #connected = false;
@@ -65,7 +68,7 @@ class Fetch implements LogFetch {
   constructor(options: FetchOptions) {
     this.#options = options;
     this.#next = options.first;
-    this.#reader = createLineReader({ max_line_bytes: MAX_LINE_BYTES });
+    this.#reader = new LineReader({ max_line_bytes: MAX_LINE_BYTES });
     const { peer, self } = options;
     this.#socket = connect({
       host: peer.address,
@@ -81,21 +84,21 @@ class Fetch implements LogFetch {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#socket.unpipe(this.#reader);
-    this.#reader.destroy();
+    this.#input = [];
     this.#socket.destroy();
   }
 
   pause(): void {
     this.#paused = true;
-    this.#reader.pause();
+    this.#socket.pause();
   }
 
   resume(): void {
     this.#paused = false;
     if (this.#over) return;
-    this.#sign();
-    this.#reader.resume();
+    this.#signs++;
+    this.#socket.resume();
+    this.#handleInput();
   }
 
   #listen(): void {
@@ -112,17 +115,32 @@ class Fetch implements LogFetch {
         entry: this.#options.first,
       };
       this.#socket.write(`${encodeMessage(hello, this.#options.self)}\n`);
-      this.#sign();
+      this.#wait(this.#options.idle_timeout_ms ?? IDLE_TIMEOUT_MS, 'nothing came');
     });
-    this.#reader.on('data', (framed: Framed) => this.#receive(framed));
-    this.#reader.once('end', () => this.#end('the peer ended the stream'));
-    this.#reader.on('error', (error) => this.#end(`the stream can't be read (${error.message})`));
-    this.#socket.pipe(this.#reader);
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#signs++;
+      this.#input.push(...this.#reader.read(chunk));
+      this.#handleInput();
+    });
+    this.#socket.once('end', () => {
+      this.#input_over = true;
+      this.#input.push(...this.#reader.end());
+      this.#handleInput();
+    });
+  }
+
+  /** Handles what has arrived, until whoever gets it asks for a pause. */
+  #handleInput(): void {
+    let handled = 0;
+    while (handled < this.#input.length && !this.#paused && !this.#over) {
+      const framed = this.#input[handled++];
+      if (framed !== undefined) this.#receive(framed);
+    }
+    this.#input = this.#input.slice(handled);
+    if (this.#input_over && this.#input.length === 0) this.#end('the peer ended the stream');
   }
 
   #receive(framed: Framed): void {
-    if (this.#over) return;
-    this.#sign();
     const decoded = framed.ok ? decodeMessage(framed.text) : framed;
     if (!decoded.ok) {
       this.#end(`the peer sent what can't be read (${decoded.code}: ${decoded.text})`);
@@ -151,19 +169,16 @@ class Fetch implements LogFetch {
     this.#options.onEntry(message.entry, { id, no, noset, value: message.value });
   }
 
-  #sign(): void {
-    this.#signs++;
-    this.#wait(this.#options.idle_timeout_ms ?? IDLE_TIMEOUT_MS, 'nothing came');
-  }
-
-  /** Ends the stream unless there is a sign of life within `timeout_ms`. A paused stream is not silent. */
+  /** Ends the stream unless there is a sign of life in every `timeout_ms`. A paused stream is not silent. */
   #wait(timeout_ms: number, what: string): void {
     clearTimeout(this.#timer);
     const signs = this.#signs;
     this.#timer = setTimeout(() => {
       afterPolling(() => {
+        if (this.#over) return;
         const excused = this.#connected && this.#paused;
-        if (this.#signs === signs && !excused) this.#end(`${what} for ${timeout_ms} ms`);
+        if (this.#signs !== signs || excused) this.#wait(timeout_ms, what);
+        else this.#end(`${what} for ${timeout_ms} ms`);
       });
     }, timeout_ms);
   }

@@ -4,8 +4,11 @@ import { MessageType, type LogResponse, type Message } from '../core/message.js'
 import type { StoredEntry } from '../core/record.js';
 import { AppStream, type AppSource } from './app-stream.js';
 
-/** Entries read ahead for one reader of the log: few, as every reader may keep that many for as long as it likes. */
-export const READ_AHEAD_ENTRIES = 64;
+/**
+ * Entries read ahead for one reader of the log. A batch costs a few turns of a busy loop, so it is worth some; it is
+ * bounded, as every reader may keep it for as long as it likes.
+ */
+export const READ_AHEAD_ENTRIES = 512;
 
 /** Bytes of values read ahead for one reader: two of the largest values. */
 export const READ_AHEAD_BYTES = 128 * 1024;
