@@ -89,7 +89,7 @@ describe('integration: applications that fail', function () {
       expect(await request('still there')).to.match(/:still there$/);
     });
 
-    it('a response too large is an Error that says that the request was executed', async () => {
+    it('row 62: a response too large is an Error that says that the request was executed', async () => {
       const client = cluster().client();
       for (const size of [70_000, 1_500_000]) {
         const error = await client.request(`large ${size}`).then(
@@ -128,7 +128,7 @@ describe('integration: applications that fail', function () {
   describe('in clusters of their own', () => {
     const cluster = useClusters();
 
-    it('an entry that kills it again and again is named in status and log, and the node stays up', async () => {
+    it('row 62: an entry that kills it again and again is named in status and log, and the node stays up', async () => {
       const all = await cluster({ nodes: 1, app: TEST_APP });
       const { raw, leader } = await all.session();
       const cure = join(all.folder, 'cured');
@@ -167,7 +167,7 @@ describe('integration: applications that fail', function () {
       }
     });
 
-    it('without --app the first ClientApp connection is the application, the second a follower, until the first leaves', async () => {
+    it('row 62: without --app the first ClientApp connection is the application, the second a follower, until the first leaves', async () => {
       const all = await cluster({ nodes: 1 });
       const { raw, leader } = await all.session();
       const first = await all.connect(leader);

@@ -108,7 +108,7 @@ describe('integration: input that nobody should send', function () {
     expect(await standing(cluster().nodes)).to.eql(before);
   });
 
-  it('a request before the hello, of an unknown session, or whose value is too large is refused', async () => {
+  it('row 59: a request before the hello, of an unknown session, or whose value is too large is refused', async () => {
     const leader = await cluster().leader();
     const raw = await cluster().connect(leader);
     expect(await refusals(raw, ['{"type":7,"request":{"no":1,"value":"x"}}'])).to.eql(['not-connected']);
@@ -161,7 +161,7 @@ describe('integration: input that nobody should send', function () {
     expect((await raw.take(2)).map(({ value }) => value)).to.eql(['b', 'c']);
   });
 
-  it('a half-closed connection is answered to its end, and then closed', async () => {
+  it('row 28: a half-closed connection is answered to its end, and then closed', async () => {
     const raw = await cluster().connect(await cluster().leader());
     raw.send({ type: 11 }).request(1, 'a').request(2, 'b');
     raw.socket.end('{"type":7,"request":{"no":3,"value":"no newline"}}');

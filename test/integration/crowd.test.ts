@@ -8,7 +8,7 @@ describe('integration: a crowd of clients', function () {
   this.timeout(TEST_TIMEOUT_MS);
   const cluster = useClusters();
 
-  it(`${CLIENTS} connections at once, ${REQUESTS_EACH} requests each: all answered, each executed once`, async () => {
+  it(`row 75: ${CLIENTS} connections at once, ${REQUESTS_EACH} requests each: all answered, each executed once`, async () => {
     const all = await cluster({ nodes: 3, app: TEST_APP });
     const leader = await all.leader();
     const crowd = Array.from({ length: CLIENTS }, (_, c) => ({ c, client: all.client() }));

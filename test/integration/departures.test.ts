@@ -196,7 +196,7 @@ describe('integration: where it departs from the letter of the base text', funct
     expect(await raw.next()).to.deep.include({ type: 8, value: 'y' });
   });
 
-  it("datagrams must come from the peer's own port, and name it; a Heartbeat without a round counts from the owner", async () => {
+  it("row 77: datagrams must come from the peer's own port, and name it; a Heartbeat without a round counts from the owner", async () => {
     const { node, low, high } = await second(...PASSIVE);
     const [first, , third] = all.nodes;
     const leader = { leaderaddress: third!.address, leaderport: third!.port };

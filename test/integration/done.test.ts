@@ -53,7 +53,7 @@ describe('integration: Done', function () {
     expect((await all.session(id)).id).to.equal(id);
   });
 
-  it("a peer's Done over UDP is obeyed, a stranger's is not, nor one in a peer's name from another port", async () => {
+  it("row 63: a peer's Done over UDP is obeyed, a stranger's is not, nor one in a peer's name from another port", async () => {
     const all = await cluster({ nodes: 3 });
     const { leader, followers } = await all.roles();
     const [peer, target] = followers;

@@ -117,7 +117,7 @@ describe('integration: exactly once', function () {
       expect((await other.raw.next()).value).to.match(/:mine$/);
     });
 
-    it('a session that nobody issued, or of a round to come, is not gone on with', async () => {
+    it('row 59: a session that nobody issued, or of a round to come, is not gone on with', async () => {
       const leader = await cluster().leader();
       const raw = await cluster().connect(leader);
       for (const id of [3 * 65_536, 2 ** 50 + 1]) {

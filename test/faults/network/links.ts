@@ -7,7 +7,7 @@ import { deep } from '../support/mode.js';
 import type { Rows } from '../support/rows.js';
 import { indicesOf, others, PATIENT } from './support.js';
 
-const FLAPPING_MS = deep(8_000, 120_000);
+const FLAPPING_MS = deep(5_000, 120_000);
 
 /** A cable is in or out for a random time of these. */
 const MIN_FLAP_MS = 150;

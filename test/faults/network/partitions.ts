@@ -82,7 +82,7 @@ async function cutFollower({ start }: World, can: 'hear' | 'speak'): Promise<voi
 
 /** A leader whose sends, or whose ears, are cut: another one leads, and stays. */
 async function cutLeader({ start }: World, can: 'hear' | 'speak'): Promise<void> {
-  const { all, network } = await start({ nodes: 3, app: 'kvapp', flags: PATIENT });
+  const { all, network } = await start({ nodes: 3, app: 'kvapp' });
   const work = load(all);
   await work.more(50);
   const leader = await all.leader();
@@ -120,7 +120,7 @@ async function cutPartly(
   { start }: World,
   cut: (all: Cluster, network: Network, leader: TestNode) => Promise<void>,
 ): Promise<void> {
-  const { all, network } = await start({ nodes: 5, app: 'kvapp', flags: PATIENT });
+  const { all, network } = await start({ nodes: 5, app: 'kvapp' });
   const work = load(all);
   await work.more(50);
   await cut(all, network, await all.leader());

@@ -9,7 +9,7 @@ import { expectSameReign, PATIENT } from './support.js';
 const LOSS_INTERVAL_MS = 1_000;
 
 /** Heartbeats that are lost while the leader stays. */
-const LOST_HEARTBEATS = deep(10, 200);
+const LOST_HEARTBEATS = deep(6, 200);
 
 /** Requests that must be answered over each kind of bad wire. */
 const REQUESTS = deep(60, 1_000);
@@ -24,7 +24,7 @@ const UNHURRIED = { silence_ms: 10_000, greeting_ms: 10_000 };
 async function answersOver({ start }: World, faults: readonly WireFaults[]): Promise<void> {
   const { all, network } = await start({ nodes: 3, app: 'kvapp', flags: PATIENT });
   await all.leader();
-  const work = load(all, { client: () => all.client(UNHURRIED), clients: 16 });
+  const work = load(all, { client: () => all.client(UNHURRIED), clients: 30 });
   for (const kind of faults) {
     await network.carryBadly(kind);
     await work.more(REQUESTS, PROGRESS_MS);
