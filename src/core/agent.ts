@@ -106,7 +106,7 @@ function handle(agent: AgentState, out: Outbox, event: Event): void {
     case 'client-closed':
       return onClientClosed(agent, event.connection);
     case 'app-attached':
-      return onAppAttached(agent);
+      return onAppAttached(agent, out, event.first);
     case 'app-detached':
       return onAppDetached(agent, out, event.expected);
     case 'app-response':

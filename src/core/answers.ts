@@ -18,7 +18,10 @@ export interface Answers {
   given_length: number;
   /** No entry of `given` lies below this. */
   given_from: Entry;
-  /** Entries below this have been answered by the application that is attached now, or was the last to be. */
+  /**
+   * Entries below this have been answered by the application that is attached now, or was the last to be, or it asked
+   * for the log only from behind them on and never answers them.
+   */
   answered: Entry;
   /** `none`: values are their own answers. `attached`: it answers. `expected`: it is coming, or coming back. */
   app: 'none' | 'attached' | 'expected';
@@ -168,12 +171,13 @@ export function onFolded(agent: Answering, out: Outbox, folded: Folded): void {
   const { answers } = agent.clients;
   const waiters = answers.waiters.get(entry);
   if (waiters === undefined) return;
-  if (verdict.kind === 'new' && answers.app !== 'none') return;
+  if (verdict.kind === 'new' && answers.app !== 'none' && entry >= answers.answered) return;
   answers.waiters.delete(entry);
   for (const { connection, request } of waiters) {
     switch (verdict.kind) {
       case 'new':
-        respond(agent, out, connection, request, entry, decree.value);
+        if (answers.app === 'none') respond(agent, out, connection, request, entry, decree.value);
+        else answerFromEntry(agent, out, connection, request, entry);
         break;
       case 'executed':
         answerFromEntry(agent, out, connection, request, verdict.entry);
@@ -218,9 +222,17 @@ function dropOldAnswers(answers: Answers, latest: Entry): void {
   }
 }
 
-export function onAppAttached(agent: Answering): void {
-  agent.clients.answers.app = 'attached';
+/** An application will answer from `first` on. Who waits for an entry before that is told that nobody answers it. */
+export function onAppAttached(agent: Answering, out: Outbox, first: Entry): void {
+  const { answers } = agent.clients;
+  answers.app = 'attached';
   clearAnswers(agent);
+  answers.answered = first;
+  for (const [entry, waiters] of [...answers.waiters]) {
+    if (entry >= first || !isCommitted(agent, entry)) continue;
+    answers.waiters.delete(entry);
+    for (const { connection, request } of waiters) answerFromEntry(agent, out, connection, request, entry);
+  }
 }
 
 /**

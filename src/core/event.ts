@@ -50,8 +50,8 @@ export type Event =
   | { readonly type: 'client-ended'; readonly connection: ConnectionId }
   /** The connection is gone. */
   | { readonly type: 'client-closed'; readonly connection: ConnectionId }
-  /** An application is there, and will answer for every entry from now on. */
-  | { readonly type: 'app-attached' }
+  /** An application is there, and will answer for every entry from `first` on. */
+  | { readonly type: 'app-attached'; readonly first: Entry }
   /** The application left; with `expected`, it is being restarted, and answers are still to come. */
   | { readonly type: 'app-detached'; readonly expected: boolean }
   /** The application's answer for an entry that it was sent, in order; undefined: too large to be passed on. */

@@ -41,8 +41,8 @@ export const DEFAULT_APP_TIMING: AppProcessTiming = {
 };
 
 export interface AppProcessCallbacks extends AppClientCallbacks {
-  /** The application is there and will answer for every entry from now on. */
-  onAttached(): void;
+  /** The application is there and will answer for every entry from `first` on. */
+  onAttached(first: Entry): void;
   /** It left. `expected`: it is being restarted, and answers are still to come. */
   onDetached(expected: boolean): void;
   /** The answer for an entry, in order. */
@@ -176,7 +176,7 @@ export class AppProcess {
             'app-attached',
             `the application is connected and wants the log from entry ${first} on`,
           );
-          callbacks.onAttached();
+          callbacks.onAttached(first);
         },
         onDetached: () => callbacks.onDetached(this.#wanted),
         onAnswer: (entry, value) => this.#onAnswer(entry, value),

@@ -40,7 +40,7 @@ export interface AppTrouble {
 }
 
 export interface ReaderCallbacks {
-  /** An application is there and will answer for every entry from now on; it wants the log from `first` on. */
+  /** An application is there and will answer for every entry from `first` on. */
   onAttached(first: Entry): void;
   /** It left; `firstUnanswered` is the entry whose answer was due, if any was. */
   onDetached(firstUnanswered: Entry | undefined): void;

@@ -137,7 +137,7 @@ export class Application {
 
   #readerCallbacks(driver: Dispatcher): ReaderCallbacks {
     return {
-      onAttached: () => driver.dispatch({ type: 'app-attached' }),
+      onAttached: (first) => driver.dispatch({ type: 'app-attached', first }),
       onDetached: () => driver.dispatch({ type: 'app-detached', expected: false }),
       onAnswer: (entry, value) => driver.dispatch({ type: 'app-response', entry, value }),
       onAnswerTooLarge: (entry) => driver.dispatch({ type: 'app-response', entry, value: undefined }),
@@ -150,7 +150,7 @@ export class Application {
 
 function processCallbacks(driver: Dispatcher): AppProcessCallbacks {
   return {
-    onAttached: () => driver.dispatch({ type: 'app-attached' }),
+    onAttached: (first) => driver.dispatch({ type: 'app-attached', first }),
     // Whether it was stopped or died: an application of ours is always to be expected again.
     onDetached: () => driver.dispatch({ type: 'app-detached', expected: true }),
     onAnswer: (entry, value) => driver.dispatch({ type: 'app-response', entry, value }),

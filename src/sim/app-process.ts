@@ -43,7 +43,7 @@ export class AppProcess {
           isRemembered: (_entry: Entry, { id, no }: Decree) =>
             recall(learner.sessions, id, no).kind === 'executed',
         });
-        this.life.handle({ type: 'app-attached' });
+        this.life.handle({ type: 'app-attached', first: entryOf(0) });
         this.wake();
       }),
     );

@@ -1,12 +1,17 @@
 import { expect } from 'chai';
 
+import type { Event } from '../../src/core/event.js';
 import { entry } from '../../src/core/ids.js';
 import { MAX_SESSIONS, RETAINED_ANSWER_LENGTH } from '../../src/core/limits.js';
 import { accepted, accepted_at, ask, decree, hello, nack, promise } from '../support/make.js';
 import { OneAgent } from '../support/one-agent.js';
 
+function attached(first = 0): Event {
+  return { type: 'app-attached', first: entry(first) };
+}
+
 function withApp(): OneAgent {
-  return new OneAgent(0, 3, { has_app: true }).lead().step({ type: 'app-attached' });
+  return new OneAgent(0, 3, { has_app: true }).lead().step(attached());
 }
 
 function answers(one: OneAgent, e: number, value: string | undefined): OneAgent {
@@ -23,7 +28,7 @@ describe('core, answers (spec.md, "Answers")', () => {
   it('wait for an application that is still starting', () => {
     const one = new OneAgent(0, 3, { has_app: true }).lead().log('x', 1);
     expect(one.told()).to.be.empty;
-    one.step({ type: 'app-attached' });
+    one.step(attached());
     expect(answers(one, 0, 'X').told()).to.deep.equal(['1: X at 0']);
   });
 
@@ -55,6 +60,34 @@ describe('core, answers (spec.md, "Answers")', () => {
     expect(one.replies()[0]).to.have.property('entry', 0);
   });
 
+  it('to requests below the entry that the application began at are said to be forgotten', () => {
+    const one = new OneAgent(0, 3, { has_app: true }).lead().log('x', 1).log('y', 2);
+    one.step(attached(1));
+    expect(one.told(), 'waited for an application that never gets to see it').to.deep.equal([
+      '1: answer-forgotten',
+    ]);
+    expect(one.replies()[0]).to.have.property('entry', 0);
+    expect(one.client(1, ask(1, 'x')).told()).to.deep.equal(['1: answer-forgotten']);
+    expect(answers(one, 1, 'Y').told()).to.deep.equal(['2: Y at 1']);
+    expect(one.log('z', 3).told()).to.be.empty;
+    expect(answers(one, 2, 'Z').told()).to.deep.equal(['3: Z at 2']);
+  });
+
+  it('to requests that are chosen below that entry only later are said to be forgotten, too', () => {
+    const one = new OneAgent(0, 3, { has_app: true }).lead().step(attached(2));
+    expect(one.log('x', 1).told()).to.deep.equal(['1: answer-forgotten']);
+    expect(one.log('y', 2).told()).to.deep.equal(['2: answer-forgotten']);
+    expect(one.log('z', 3).told()).to.be.empty;
+    expect(answers(one, 2, 'Z').told()).to.deep.equal(['3: Z at 2']);
+  });
+
+  it('to requests below that entry come from the next application that begins earlier', () => {
+    const one = new OneAgent(0, 3, { has_app: true }).lead().log('x', 1).step(attached(1));
+    one.step({ type: 'app-detached', expected: true }).step(attached());
+    expect(one.client(1, ask(1, 'x')).told()).to.be.empty;
+    expect(answers(one, 0, 'X').told()).to.deep.equal(['1: X at 0']);
+  });
+
   it('are kept within a bound, be they ever so short', () => {
     const one = withApp();
     for (let e = 0; e < 700_000; e++) answers(one, e, e % 2 === 0 ? '' : undefined);
@@ -70,12 +103,12 @@ describe('core, answers (spec.md, "Answers")', () => {
     answers(one, 0, 'X');
     one.step({ type: 'app-detached', expected: true });
     expect(one.client(1, ask(1, 'x')).told(), 'it is being restarted').to.be.empty;
-    one.step({ type: 'app-attached' });
+    one.step(attached());
     expect(answers(one, 0, 'X').told()).to.deep.equal(['1: X at 0']);
   });
 
   it('of an application that left for good are unknown', () => {
-    const one = new OneAgent().lead().step({ type: 'app-attached' }).log('x', 1);
+    const one = new OneAgent().lead().step(attached()).log('x', 1);
     one.client(1, ask(2, 'y'));
     one.step({ type: 'app-detached', expected: false });
     expect(one.told()).to.deep.equal(['1: app-left']);
@@ -84,14 +117,14 @@ describe('core, answers (spec.md, "Answers")', () => {
   });
 
   it('stay the first ones when the application that gave them has left for good', () => {
-    const one = new OneAgent().lead().step({ type: 'app-attached' }).log('x', 1).log('y', 2);
+    const one = new OneAgent().lead().step(attached()).log('x', 1).log('y', 2);
     answers(one, 0, 'a'.repeat(RETAINED_ANSWER_LENGTH));
     answers(one, 1, 'Y');
     one.step({ type: 'app-detached', expected: false });
     expect(one.client(1, ask(2, 'y')).told()).to.deep.equal(['2: Y at 1']);
     expect(one.client(1, ask(1, 'x')).told(), 'dropped long since').to.deep.equal(['1: answer-forgotten']);
     expect(one.log('z', 3).told()).to.deep.equal(['3: z at 2']);
-    one.step({ type: 'app-attached' });
+    one.step(attached());
     expect(one.client(1, ask(2, 'y')).told(), 'the next one answers from the beginning').to.be.empty;
     expect(answers(one, 1, 'Y').told()).to.deep.equal(['2: Y at 1']);
   });

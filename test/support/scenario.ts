@@ -328,7 +328,7 @@ export class Scenario {
     const { entry: e = '0', value } = settings(words);
     switch (words[1]) {
       case 'attach':
-        return this.#event(node, { type: 'app-attached' });
+        return this.#event(node, { type: 'app-attached', first: entry(Number(e)) });
       case 'restarts':
         return this.#event(node, { type: 'app-detached', expected: true });
       case 'leaves':
