@@ -3,7 +3,7 @@ import { expectSound, load } from '../support/load.js';
 import { deep } from '../support/mode.js';
 import type { WireFaults } from '../support/namespaces.js';
 import type { Rows, World } from '../support/rows.js';
-import { expectSameReign, PATIENT } from './support.js';
+import { expectCalm, expectSameReign, PATIENT } from './support.js';
 
 /** One heartbeat in so long is lost on every link. */
 const LOSS_INTERVAL_MS = 1_000;
@@ -33,6 +33,9 @@ async function answersOver({ start }: World, faults: readonly WireFaults[]): Pro
   await expectSound(all, work);
 }
 
+/** Reigns whose datagrams come again in later ones. */
+const REIGNS = deep(3, 60);
+
 export const rows: Rows = {
   'row 15: a quarter and more than half of everything between nodes is lost': (world) =>
     answersOver(world, [{ loss: 0.25 }, { loss: 0.6 }]),
@@ -42,6 +45,21 @@ export const rows: Rows = {
       { doubling: 0.5, delay_ms: 200, loss: 0.1 },
     ]),
   'row 15: everything takes up to two seconds': (world) => answersOver(world, [{ delay_ms: 2_000 }]),
+
+  'rows 21 to 23: half as many datagrams again are old ones, of any time and reign': async ({ start }) => {
+    const { all, network } = await start({ nodes: 3, app: 'kvapp' });
+    await network.carryBadly({ replaying: 0.5, delay_ms: 2 });
+    const work = load(all);
+    for (let reign = 0; reign < REIGNS; reign++) {
+      const leader = await all.leader();
+      await work.more(REQUESTS);
+      await leader.kill();
+      await work.more(1);
+      await leader.start();
+    }
+    await expectCalm(all.nodes, work);
+    await expectSound(all, work);
+  },
 
   'row 16: one heartbeat lost each second, by the base text’s own times, changes no leader': async ({
     start,

@@ -55,6 +55,8 @@ export interface WireFaults {
   readonly doubling?: number;
   /** Each is held back for a random time up to this, so that they overtake each other. */
   readonly delay_ms?: number;
+  /** Chance that with a datagram any earlier one, of whatever age, comes again. */
+  readonly replaying?: number;
   /** On each link one heartbeat in so many milliseconds is lost. */
   readonly heartbeats?: number;
 }

@@ -8,6 +8,7 @@ to OUTSIDE is carried at once. FAULTS is a JSON object:
     loss        chance that a frame is lost
     doubling    chance that it is carried twice
     delay_ms    each copy is held back for a random time up to this, so that it overtakes others
+    replaying   chance that with a datagram any earlier one is carried again
     heartbeats  on each link, one heartbeat in so many milliseconds is lost, and a line is written for it
 
 Writes "ready" when it carries.
@@ -31,6 +32,9 @@ OFFLOAD_BYTES = 10
 LONGEST_FRAME_BYTES = 70_000
 BUFFER_BYTES = 8 * 1024 * 1024
 
+# So many datagrams are kept for replaying, of all times alike.
+MAX_RECORDED = 20_000
+
 # Where a datagram over IPv4 without options begins in its frame.
 ETHERTYPE_AT = slice(12, 14)
 PROTOCOL_AT = 23
@@ -47,9 +51,12 @@ def open_port(name):
     return port
 
 
+def is_datagram(frame):
+    return frame[ETHERTYPE_AT] == b"\x08\x00" and frame[PROTOCOL_AT] == 17
+
+
 def is_heartbeat(frame):
-    is_udp = frame[ETHERTYPE_AT] == b"\x08\x00" and frame[PROTOCOL_AT] == 17
-    return is_udp and frame[PAYLOAD_AT:].startswith(b'{"type":6,') and b"\n" not in frame[PAYLOAD_AT:].strip()
+    return is_datagram(frame) and frame[PAYLOAD_AT:].startswith(b'{"type":6,') and b"\n" not in frame[PAYLOAD_AT:].strip()
 
 
 class Wire:
@@ -57,12 +64,15 @@ class Wire:
         self.loss = faults.get("loss", 0)
         self.doubling = faults.get("doubling", 0)
         self.delay_s = faults.get("delay_ms", 0) / 1000
+        self.replaying = faults.get("replaying", 0)
         self.heartbeats_s = faults.get("heartbeats", 0) / 1000
         self.ports = ports
         self.where = {}
         self.held = []
         self.sequence = 0
         self.lost_at = {}
+        self.recorded = []
+        self.seen = 0
 
     def take(self, source, data):
         frame = data[OFFLOAD_BYTES:]
@@ -80,10 +90,24 @@ class Wire:
         if random.random() < self.loss:
             return None
         for _ in range(2 if random.random() < self.doubling else 1):
-            self.sequence += 1
-            due = time.monotonic() + random.random() * self.delay_s
-            heapq.heappush(self.held, (due, self.sequence, target, data))
+            self.hold(target, data)
+        if self.replaying and is_datagram(frame):
+            self.record(target, data)
+            if random.random() < self.replaying:
+                self.hold(*random.choice(self.recorded))
         return self.release()
+
+    def hold(self, target, data):
+        self.sequence += 1
+        due = time.monotonic() + random.random() * self.delay_s
+        heapq.heappush(self.held, (due, self.sequence, target, data))
+
+    def record(self, target, data):
+        self.seen += 1
+        if len(self.recorded) < MAX_RECORDED:
+            self.recorded.append((target, data))
+        elif random.randrange(self.seen) < MAX_RECORDED:
+            self.recorded[random.randrange(MAX_RECORDED)] = (target, data)
 
     def is_due(self, link):
         now = time.monotonic()
