@@ -9,25 +9,10 @@ import type { ClientConnection } from '../net/client-connection.js';
 import { fetchLog, type LogFetch } from '../net/fetch-log.js';
 import type { AgentSocket } from '../net/agent-socket.js';
 import type { Log } from '../net/logging.js';
+import { MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from './bounds.js';
 import { Gate } from './gate.js';
 import { Timers } from './timers.js';
 import { traceEffect, traceEvent } from './trace.js';
-
-/** Records that may wait for the disk before a stream of the log is held up: a few groups' worth. */
-const MAX_UNFLUSHED_RECORDS = 8192;
-
-/**
- * Bytes of records that may wait for a disk that hangs or can't keep up: seconds of what a good one takes. Past it no
- * stream goes on, and what peers want written down is dropped, as UDP may lose anything: they send it again, or it is
- * fetched once the disk is back. Without a bound a follower's memory would fill at the speed of the cluster.
- */
-const MAX_WAITING_BYTES = 32 * 1024 * 1024;
-
-/**
- * How long proposals wait at most for the leader's own disk to take the group that they ride with: longer than a good
- * disk's flush, and short enough that a quorum of others decides without one that is slow.
- */
-const MAX_RIDE_MS = 5;
 
 /** What the driver tells the agent around it; the core knows nothing of any of it. */
 export interface DriverCallbacks {

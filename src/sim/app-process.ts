@@ -144,12 +144,13 @@ export class AppProcess {
     const { entry, request } = sent;
     const value = this.#program.apply(sent.value);
     this.life.world.checker.onApplied(entry, value);
-    if (this.#spoilt.delete(entry)) this.#say(sent, value, 'twice');
+    const isSpoilt = this.#spoilt.delete(entry);
+    if (isSpoilt) this.#say(sent, value, 'twice');
     else if (!request.noset) {
       this.#say(sent, value, 'answered');
       this.life.handle({ type: 'app-response', entry, value });
     }
-    if (!this.#killed && this.life.world.random.chance(this.life.world.plan.odd_answers ?? 0))
+    if (!isSpoilt && !this.#killed && this.life.world.random.chance(this.life.world.plan.odd_answers ?? 0))
       this.#beOdd(sent);
     this.wake();
   }

@@ -209,6 +209,8 @@ export class Client {
   #checkOrder(operation: Operation, entry: number): void {
     const { open_attempts, no } = operation;
     if (open_attempts > 1 || this.history.isContested(operation)) return;
+    // An application that answers before its turn has its answer ignored, and gives it in its next life, late.
+    if ((this.world.plan.odd_answers ?? 0) > 0) return;
     mustHold(
       entry > this.#last_entry,
       'order',
@@ -241,7 +243,10 @@ export class Client {
       case 'unknown':
         break;
     }
-    if (code === 'session-expired' && this.#isOwn(request)) this.#abandonSession();
+    if (code === 'session-expired' && this.#isOwn(request)) {
+      this.#abandonSession();
+      return this.#tryElsewhere(this.#random.between(5, 200));
+    }
     if (operation) this.#sent.delete(operation);
     else if (this.#answered.some(({ no }) => no === request.no)) return;
     // Not too soon, and perhaps elsewhere.

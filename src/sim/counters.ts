@@ -33,4 +33,19 @@ export const SOMETIMES = [
   'catch-up finished',
   'commit at a round above 0',
   'step-down for a silent disk',
+  'damaged journal refused',
+  'died in recovery',
+  'died at a file operation',
+  'segment begun',
+  'entries loaded',
+  'hostile datagrams',
+  'sessions taken over',
 ] as const;
+
+/** So many seeds see everything on the list. */
+export const ENOUGH_SEEDS = 100;
+
+/** What a set of runs had to see and didn't; nothing is asked of a small one. */
+export function unseen(counters: Counters, runs: number): string[] {
+  return runs < ENOUGH_SEEDS ? [] : SOMETIMES.filter((name) => counters.get(name) === 0);
+}

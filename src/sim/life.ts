@@ -1,7 +1,7 @@
 import type { Address } from '../core/address.js';
 import { newAgent, recover, step } from '../core/agent.js';
-import { sameDecree } from '../core/decree.js';
-import type { ClientReply, Effect } from '../core/effect.js';
+import { sameDecree, type Decree } from '../core/decree.js';
+import type { Effect } from '../core/effect.js';
 import type { Event, TimerName } from '../core/event.js';
 import { connectionId, type AgentIndex, type ConnectionId, type Entry, type Position } from '../core/ids.js';
 import { InvariantError } from '../core/invariants.js';
@@ -11,6 +11,8 @@ import { DEFAULT_TIMES, type AgentState } from '../core/state.js';
 import type { Journal } from '../journal/journal.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 import { DatagramPacker } from '../wire/datagram.js';
+import { MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from '../server/bounds.js';
+import { Gate } from '../server/gate.js';
 import { AppProcess } from './app-process.js';
 import { mustHold, SimulationFailure } from './failure.js';
 import { judge, stateText, type Hostile } from './hostile.js';
@@ -18,26 +20,12 @@ import { readDatagram, type Received } from './inbox.js';
 import { LogFetch, LogServer } from './log-transfer.js';
 import type { StreamEnd } from './network.js';
 import type { Node } from './node.js';
+import { Reception } from './reception.js';
 import type { Appointment } from './schedule.js';
 import type { World } from './world.js';
 
-/** A client's connection. Every message of a client gets one reply; `open` is how many are still due. */
-interface Served {
-  readonly end: StreamEnd;
-  open: number;
-  /** Told that its session goes on elsewhere: nothing more is due. */
-  replaced: boolean;
-}
-
 /** Datagrams that a socket's buffer holds while the process doesn't read. */
 const RECEIVE_BUFFER_DATAGRAMS = 166;
-
-interface HeldBack {
-  readonly to: AgentIndex;
-  readonly message: PeerMessage;
-  readonly after: Position;
-  readonly alone: boolean;
-}
 
 /**
  * One life of a process: the real core, and a driver around it that does with effects what the shipped one does. All it
@@ -54,9 +42,10 @@ export class Life {
   #arrivedDatagrams = 0;
   readonly #timers = new Map<TimerName, Appointment>();
   #due: { readonly timer: TimerName; readonly appointment: Appointment }[] = [];
-  #heldBack: HeldBack[] = [];
+  readonly #gate = new Gate(({ to, message, alone }) => this.#pack(to, message, alone));
+  #ride: Appointment | undefined;
   readonly #packers = new Map<AgentIndex, DatagramPacker>();
-  readonly #clients = new Map<ConnectionId, Served>();
+  readonly #reception = new Reception(this, (name, end) => this.#onClosed(name, end));
   readonly #ends = new Set<StreamEnd>();
   #connections = 0;
   #fetch: LogFetch | undefined;
@@ -87,6 +76,7 @@ export class Life {
   die(power: boolean): void {
     this.dead = true;
     for (const timer of this.#timers.values()) timer.cancelled = true;
+    if (this.#ride) this.#ride.cancelled = true;
     this.#app?.kill();
     this.#fetch?.cancel();
     for (const end of this.#ends) end.reset(power);
@@ -117,7 +107,10 @@ export class Life {
       for (const { message, text } of messages) {
         const name = MESSAGE_NAMES[message.type];
         this.world.trace.note('deliver', from, this.node.index, name, text);
-        this.handle({ type: 'message', from, message });
+        const wantsWriting =
+          message.type === MessageType.Prepare || message.type === MessageType.AcceptRequest;
+        if (wantsWriting && this.#diskIsBehind) this.world.counters.add('dropped: the disk is behind');
+        else this.handle({ type: 'message', from, message });
       }
     });
   }
@@ -134,6 +127,7 @@ export class Life {
     const before = outcome === 'safe' ? '' : stateText(this.state, recorded);
     this.world.trace.note('hostile', this.node.index, kind, outcome);
     this.world.counters.add(`hostile, ${outcome}: ${kind}`);
+    this.world.counters.add('hostile datagrams', datagrams.length);
     const effects: Effect[] = [];
     for (const datagram of datagrams) {
       const { from, messages } = this.#read(source, datagram);
@@ -213,16 +207,15 @@ export class Life {
     switch (effect.type) {
       case 'persist':
         return this.#persist(effect.record);
-      case 'send': {
-        const { to, message, after, alone } = effect;
-        if (after <= this.state.journal.durable) this.#pack(to, message, alone);
-        else this.#heldBack.push({ to, message, after, alone });
+      case 'send':
+        this.#gate.pass(effect);
+        if (this.#gate.riding > 0)
+          this.#ride ??= this.world.schedule.after(MAX_RIDE_MS, () => this.#arriveRide());
         return;
-      }
       case 'reply':
-        return this.#reply(effect.connection, effect.message);
+        return this.#reception.reply(effect.connection, effect.message);
       case 'close':
-        return this.#closeClient(effect.connection);
+        return this.#reception.close(effect.connection);
       case 'set-timer':
         return this.#setTimer(effect.timer, effect.min_ms, effect.max_ms);
       case 'clear-timer':
@@ -379,20 +372,41 @@ export class Life {
     this.world.checker.onDurable(this.node.index, this.#unflushed.splice(0, flushed));
     // As in the shipped driver, what was held back leaves before the core hears of it; either order must be safe.
     const releaseFirst = this.world.random.chance(0.5);
-    if (releaseFirst) this.#release(end);
+    if (releaseFirst) this.#gate.open(end);
+    this.#fetch?.resume();
     this.handle({ type: 'durable', position: end });
     if (this.dead) return;
-    if (!releaseFirst) this.#release(end);
+    if (!releaseFirst) this.#gate.open(end);
     this.#sendPacked();
   }
 
-  #release(durable: Position): void {
-    const rest: HeldBack[] = [];
-    for (const held of this.#heldBack) {
-      if (held.after <= durable) this.#pack(held.to, held.message, held.alone);
-      else rest.push(held);
-    }
-    this.#heldBack = rest;
+  /** A group of records begins to be written, or takes its time: the proposals that wait for it leave. */
+  writing(): void {
+    if (this.#ride) this.#ride.cancelled = true;
+    this.#ride = undefined;
+    this.#gate.depart();
+    this.#sendPacked();
+  }
+
+  #arriveRide(): void {
+    const ride = this.#ride;
+    this.arrive(() => {
+      if (this.#ride === ride) this.writing();
+    });
+  }
+
+  /** Whether more waits for the disk than may: then nothing is taken in that has to be written. */
+  get #diskIsBehind(): boolean {
+    return this.journal.waiting_bytes > (this.world.plan.max_waiting_bytes ?? MAX_WAITING_BYTES);
+  }
+
+  /** An entry came from a peer; a stream that is faster than the disk is held up. */
+  fetched(peer: AgentIndex, entry: Entry, decree: Decree): void {
+    this.handle({ type: 'fetched', peer, entry, decree });
+    const unflushed = this.journal.appended - this.journal.durable;
+    if (unflushed < MAX_UNFLUSHED_RECORDS && !this.#diskIsBehind) return;
+    this.world.counters.add('streams held up for the disk');
+    this.#fetch?.pause();
   }
 
   /* --- streams --------------------------------------------------------------------------------------------------- */
@@ -411,7 +425,7 @@ export class Life {
   }
 
   #onText(name: ConnectionId, end: StreamEnd, text: string): void {
-    if (!end.open && !this.#clients.has(name)) return;
+    if (!end.open && !this.#reception.knows(name)) return;
     const decoded = decodeMessage(text);
     if (!decoded.ok) throw new SimulationFailure('wire', `a client's message can't be read: ${text}`);
     const { message } = decoded;
@@ -424,7 +438,7 @@ export class Life {
       }
       case MessageType.ClientConnectRequest:
       case MessageType.ClientRequest:
-        this.#asked(name, end);
+        this.#reception.asked(name, end);
         this.world.trace.note('client', this.node.index, name, text);
         this.handle({ type: 'client', connection: name, message });
         return;
@@ -433,45 +447,10 @@ export class Life {
     }
   }
 
-  #asked(name: ConnectionId, end: StreamEnd): void {
-    const served = this.#clients.get(name) ?? { end, open: 0, replaced: false };
-    served.open++;
-    this.#clients.set(name, served);
-  }
-
   #onClosed(name: ConnectionId, end: StreamEnd): void {
     this.#ends.delete(end);
-    this.#clients.delete(name);
+    this.#reception.forget(name);
     this.handle({ type: 'client-closed', connection: name });
-  }
-
-  #reply(name: ConnectionId, message: ClientReply): void {
-    this.world.checker.onReply(this.node.index, message);
-    const text = encodeMessage(message, this.world.agents[this.node.index]);
-    this.world.trace.note('reply', this.node.index, name, text);
-    if (message.type === MessageType.Error)
-      this.world.counters.add(`reply: ${message.error.slice(0, message.error.indexOf(':'))}`);
-    const served = this.#clients.get(name);
-    if (served === undefined) return;
-    if (message.type === MessageType.Error && message.error.startsWith('session-taken-over')) {
-      served.replaced = true;
-      this.world.counters.add('sessions taken over');
-    } else {
-      served.open--;
-      mustHold(served.open >= 0, 'replies', () => `node ${this.node.index} answers once too often: ${text}`);
-    }
-    served.end.send(text);
-  }
-
-  #closeClient(name: ConnectionId): void {
-    const served = this.#clients.get(name);
-    if (served === undefined) return;
-    const { end, open, replaced } = served;
-    mustHold(open === 0 || replaced, 'replies', () => `node ${this.node.index} leaves ${open} unanswered`);
-    end.close();
-    this.world.schedule.after(this.world.random.between(0, 5), () => {
-      if (!this.dead && this.#clients.has(name)) this.arrive(() => this.#onClosed(name, end));
-    });
   }
 
   /** Every connection of this process is torn. */

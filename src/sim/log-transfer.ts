@@ -59,6 +59,8 @@ export class LogFetch {
   #next: Entry;
   #over = false;
   #timer: Appointment | undefined;
+  /** What has arrived while it doesn't read. */
+  #held: string[] | undefined;
 
   constructor(
     private readonly life: Life,
@@ -92,6 +94,10 @@ export class LogFetch {
   #take(text: string): void {
     if (this.#over) return;
     this.#wait(IDLE_TIMEOUT_MS);
+    if (this.#held !== undefined) {
+      this.#held.push(text);
+      return;
+    }
     const decoded = decodeMessage(text);
     if (!decoded.ok || decoded.message.type !== MessageType.LogResponse) {
       throw new SimulationFailure('wire', `a peer streamed ${text}`);
@@ -101,7 +107,18 @@ export class LogFetch {
     this.#next = entryOf(entry + 1);
     this.life.world.trace.note('fetched', this.life.node.index, this.peer, text);
     const { id, no, noset } = request;
-    this.life.handle({ type: 'fetched', peer: this.peer, entry, decree: { id, no, noset, value } });
+    this.life.fetched(this.peer, entry, { id, no, noset, value });
+  }
+
+  /** Reads nothing more until the disk has caught up; what arrives meanwhile stays in the socket. */
+  pause(): void {
+    this.#held ??= [];
+  }
+
+  resume(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const text of held) this.#take(text);
   }
 
   cancel(): void {

@@ -1,5 +1,5 @@
 import { isNoOp, type Decree } from '../core/decree.js';
-import { MAX_NUMBERS_PER_SESSION } from '../core/limits.js';
+import { MAX_NUMBERS_PER_SESSION, MAX_SESSIONS } from '../core/limits.js';
 import { Program } from './app.js';
 import { mustHold } from './failure.js';
 
@@ -18,8 +18,13 @@ export interface Outcome {
 export class LogModel {
   readonly #outcomes: Outcome[] = [];
   readonly #first = new Map<string, number>();
+  /** Executed numbers by session; the session whose last execution is oldest comes first. */
   readonly #executed = new Map<number, number[]>();
+  /** No session up to this is new any more. */
+  #forgotten = 0;
   readonly #program = new Program();
+  /** How many sessions the table had no place for. */
+  forgottenSessions = 0;
 
   constructor(private readonly has_app: boolean) {}
 
@@ -53,13 +58,25 @@ export class LogModel {
   /** A number is new unless it was executed, or isn't above all that the table has dropped of its session. */
   #isRepeated({ id, no }: Decree): boolean {
     if (this.#first.has(`${id}/${no}`)) return true;
-    const numbers = this.#executed.get(id) ?? [];
+    const known = this.#executed.get(id);
+    if (known === undefined && id <= this.#forgotten) return true;
+    const numbers = known ?? [];
     const floor = numbers[numbers.length - MAX_NUMBERS_PER_SESSION - 1] ?? -1;
     if (no <= floor) return true;
     numbers.push(no);
     numbers.sort((a, b) => a - b);
     if (numbers.length > 2 * MAX_NUMBERS_PER_SESSION) numbers.splice(0, MAX_NUMBERS_PER_SESSION - 1);
+    this.#executed.delete(id);
     this.#executed.set(id, numbers);
+    if (this.#executed.size > MAX_SESSIONS) this.#dropOldest();
     return false;
+  }
+
+  #dropOldest(): void {
+    const [oldest] = this.#executed.keys();
+    if (oldest === undefined) return;
+    this.#executed.delete(oldest);
+    this.#forgotten = Math.max(this.#forgotten, oldest);
+    this.forgottenSessions++;
   }
 }

@@ -17,6 +17,12 @@ import { addresses, type World } from './world.js';
 /** Large enough for any value that clients send here; seeds draw others. */
 const DEFAULT_SEGMENT_BYTES = 64 * 1024;
 
+/** What the journal says that a set of runs must see, in the words of the list. */
+const COUNTED: Readonly<Record<string, string>> = {
+  'journal-torn': 'torn tail dropped',
+  'journal-segment': 'segment begun',
+};
+
 /** A process from its first file operation on. */
 interface Boot {
   readonly session: DiskSession;
@@ -113,8 +119,12 @@ export class Node {
         this.world.enter(() => {
           if (this.#boot === boot) boot.life?.onDurable(durable);
         }),
+      onWriting: () =>
+        this.world.enter(() => {
+          if (this.#boot === boot) boot.life?.writing();
+        }),
       onFailure: (error) => this.world.enter(() => this.#onDiskFailure(boot, error)),
-      log: (_level, code) => counters.add(code === 'journal-torn' ? 'torn tail dropped' : `journal: ${code}`),
+      log: (_level, code) => counters.add(COUNTED[code] ?? `journal: ${code}`),
     });
   }
 

@@ -1,4 +1,4 @@
-import { RETAINED_ENTRIES } from '../core/limits.js';
+import { MAX_SESSIONS, RETAINED_ENTRIES } from '../core/limits.js';
 import type { Damage } from './damage.js';
 import type { DiskFault } from './disk-session.js';
 import { Random } from './random.js';
@@ -88,6 +88,8 @@ export interface Plan {
   readonly has_app: boolean;
   /** Entries that are in the journals before the run begins, in parts of different length. */
   readonly prehistory: number;
+  /** Sessions that these came from; a few if nothing is said. More than a table holds are forgotten. */
+  readonly past_sessions?: number;
   /** Of the safety phase. */
   readonly duration_ms: number;
   readonly network: NetworkPlan;
@@ -109,6 +111,8 @@ export interface Plan {
   readonly intruder_ms?: number;
   /** How often an application answers twice, for nothing, or before its turn. */
   readonly odd_answers?: number;
+  /** What may wait for a disk, in bytes; as shipped, if nothing is said. */
+  readonly max_waiting_bytes?: number;
   readonly actions: readonly TimedAction[];
 }
 
@@ -162,10 +166,21 @@ export function drawPlan(seed: number, longest_ms = LONGEST_MS): Plan {
     timers_first: random.chance(0.3) ? random.next() : 0,
     skew: random.chance(0.5) ? random.between(0, MAX_SKEW) : 0,
     actions: drawActions(random, nodes, has_app, duration_ms),
+    ...(random.chance(0.5) ? { past_sessions: random.whole(MAX_SESSIONS - 50, RETAINED_ENTRIES) } : {}),
+    ...(nodes >= 3 && random.chance(0.05) ? { strange_lists: drawStrangeLists(random, nodes) } : {}),
     intruder_ms: random.chance(0.3) ? random.spread(100, 5_000) : 0,
     odd_answers: random.chance(0.3) ? random.spread(0.001, 0.1) : 0,
+    ...(random.chance(0.1) ? { max_waiting_bytes: Math.round(random.spread(200, 64 * 1024)) } : {}),
     hostile_ms: random.chance(0.4) ? random.spread(20, 2_000) : 0,
   };
+}
+
+/** Some nodes whose lists have addresses too many. All that there are still make a quorum of theirs. */
+function drawStrangeLists(random: Random, nodes: number): Record<number, number> {
+  const strange = random
+    .shuffle(Array.from({ length: nodes }, (_, i) => i))
+    .slice(0, random.whole(1, nodes - 1));
+  return Object.fromEntries(strange.map((node) => [node, random.whole(1, 2)]));
 }
 
 function drawNetwork(random: Random, nodes: number): NetworkPlan {

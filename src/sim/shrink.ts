@@ -22,8 +22,9 @@ export interface Shrunk {
 export function shrink(
   result: RunResult,
   run: (plan: Plan) => Promise<RunResult> = simulate,
+  max_tries = MAX_TRIES,
 ): Promise<Shrunk> {
-  return new Shrinker(result, run).run();
+  return new Shrinker(result, run, max_tries).run();
 }
 
 class Shrinker {
@@ -33,13 +34,14 @@ class Shrinker {
   constructor(
     private readonly failing: RunResult,
     private readonly simulate: (plan: Plan) => Promise<RunResult>,
+    private readonly max_tries: number,
   ) {
     this.#best = failing;
   }
 
   async run(): Promise<Shrunk> {
     let before: Plan | undefined;
-    while (before !== this.#best.plan && this.#tries < MAX_TRIES) {
+    while (before !== this.#best.plan && this.#tries < this.max_tries) {
       before = this.#best.plan;
       await this.#cutOff();
       await this.#dropActions();
@@ -49,7 +51,8 @@ class Shrinker {
   }
 
   async #try(plan: Plan): Promise<boolean> {
-    if (this.#tries >= MAX_TRIES || JSON.stringify(plan) === JSON.stringify(this.#best.plan)) return false;
+    if (this.#tries >= this.max_tries || JSON.stringify(plan) === JSON.stringify(this.#best.plan))
+      return false;
     this.#tries++;
     const result = await this.simulate(plan);
     if (result.failure?.kind !== this.failing.failure?.kind) return false;
@@ -75,7 +78,7 @@ class Shrinker {
         const { plan } = this.#best;
         const actions = [...plan.actions.slice(0, from), ...plan.actions.slice(from + size)];
         if (!(await this.#try({ ...plan, actions }))) from += size;
-        if (this.#tries >= MAX_TRIES) return;
+        if (this.#tries >= this.max_tries) return;
       }
     }
   }
@@ -91,6 +94,7 @@ const SIMPLER: readonly ((plan: Plan) => Plan)[] = [
   (plan) => ({ ...plan, disk: CALM_DISK }),
   (plan) => ({ ...plan, skew: 0 }),
   (plan) => ({ ...plan, hostile_ms: 0 }),
+  (plan) => ({ ...plan, strange_lists: {} }),
   (plan) => ({ ...plan, intruder_ms: 0 }),
   (plan) => ({ ...plan, odd_answers: 0 }),
   (plan) => ({ ...plan, probes: 0 }),

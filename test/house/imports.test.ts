@@ -11,8 +11,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: ['core'],
   journal: ['core', 'wire'],
   net: ['core', 'wire'],
-  sim: ['core', 'wire', 'journal', 'net'],
   server: ['core', 'wire', 'journal', 'net'],
+  sim: ['core', 'wire', 'journal', 'net', 'server'],
   top: ['core', 'wire', 'journal', 'net', 'server'],
   cli: ['core', 'wire', 'journal', 'net', 'sim', 'server', 'top'],
 };
