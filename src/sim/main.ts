@@ -59,7 +59,10 @@ async function explain(result: RunResult, options: Options): Promise<void> {
     `seed ${seed} after ${small.tries} tries to shrink it: ${nodes} nodes, ${actions.length} deeds, ` +
       `${duration_ms.toFixed(0)} ms: ${small.result.failure?.message ?? ''}`,
   );
-  if (options.store === undefined) { say(JSON.stringify(small.plan)); return; }
+  if (options.store === undefined) {
+    say(JSON.stringify(small.plan));
+    return;
+  }
   writeFileSync(options.store, `${JSON.stringify(small.plan, undefined, 2)}\n`);
   say(`the plan is in ${options.store}`);
 }
