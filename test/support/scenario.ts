@@ -1,7 +1,7 @@
 import { NO_OP, NO_REQUEST, type Decree } from '../../src/core/decree.js';
 import type { Effect } from '../../src/core/effect.js';
 import { TIMER_NAMES, type Event, type TimerName } from '../../src/core/event.js';
-import { entry } from '../../src/core/ids.js';
+import { entry, position, type Entry } from '../../src/core/ids.js';
 import { MESSAGE_NAMES, type PeerMessage } from '../../src/core/message.js';
 import { CoreNode, type Sent } from './core-node.js';
 import * as make from './make.js';
@@ -12,6 +12,9 @@ import { nameOf, showDecree, showEffect, showMessage, showState } from './scenar
 export class ScenarioError extends Error {}
 
 type Words = readonly string[];
+
+/** More than a leader's patience with its own disk. */
+const MAX_PROGRESS_TICKS = 8;
 
 /**
  * A cluster that does nothing by itself: a scenario's commands fire its timers and deliver its messages, one at a time
@@ -272,9 +275,20 @@ export class Scenario {
 
   #disk(words: Words): void {
     const node = this.#node(words[0]);
+    if (words[1] === 'silent') return this.#beSilent(node);
     if (words[1] === 'slow') this.#slow.add(node.self);
     else this.#slow.delete(node.self);
     if (words[1] !== 'slow' && node.pending > 0) this.#durable([String(node.self)]);
+  }
+
+  /** The leader has waited for its disk for too long, and gives way. */
+  #beSilent(node: CoreNode): void {
+    const { journal, proposer } = node.state;
+    const { appended } = journal;
+    journal.appended = position(appended + 1);
+    for (let i = 0; i < MAX_PROGRESS_TICKS && proposer.reign !== undefined; i++)
+      this.#timer([String(node.self), 'progress']);
+    journal.appended = appended;
   }
 
   #durable(words: Words): void {
@@ -340,9 +354,21 @@ export class Scenario {
     }
   }
 
+  /** `stream 1 from 2 0`: agent 1 has opened a stream from agent 2, when and why is left open; it brings entry 0. */
+  #streamFrom(node: CoreNode, peer: CoreNode, e: Entry): void {
+    const decree = peer.state.learner.chosen.get(e) ?? this.#watch.chosen.get(e)?.decree;
+    if (decree === undefined) throw new ScenarioError(`agent ${peer.self} doesn't hold entry ${e}`);
+    node.state.catchup.source = peer.self;
+    this.#say(`${node.self} is given entry ${e} by ${peer.self}: ${showDecree(decree)}`);
+    this.#event(node, { type: 'fetched', peer: peer.self, entry: e, decree });
+  }
+
   /** What the stream that an agent has opened brings: `stream 1` everything, `stream 1 2` two entries, `stream 1 ends`. */
   #stream(words: Words): void {
     const node = this.#node(words[0]);
+    if (words[1] === 'from') {
+      return this.#streamFrom(node, this.#node(words[2]), entry(Number(words[3] ?? 0)));
+    }
     const { source } = node.state.catchup;
     if (source === undefined) throw new ScenarioError(`agent ${node.self} has no stream open`);
     const peer = this.#node(String(source));

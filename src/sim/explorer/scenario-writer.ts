@@ -150,11 +150,13 @@ export class ScenarioWriter {
   /** The explorer flushes early, and leaves it open how long that took. */
   #silentDisk(actor: Actor): void {
     const { proposer, journal, config } = actor.state;
-    if (journal.appended > journal.durable)
-      return this.#fireUntil(actor, 'progress', () => proposer.reign === undefined);
-    this.#say(
-      `# Agent ${config.self} gives way: let its disk be silent for long before what is durable here is.`,
-    );
+    this.#say(`> disk ${config.self} silent`);
+    journal.appended = position(journal.appended + 1);
+    for (let i = 0; i < MAX_FIRINGS && proposer.reign !== undefined; i++) {
+      actor.timers.delete('progress');
+      this.#step(actor, { type: 'timer', timer: 'progress' });
+    }
+    journal.appended = position(journal.appended - 1);
   }
 
   #forgetLeader(actor: Actor): void {
@@ -213,14 +215,9 @@ export class ScenarioWriter {
   }
 
   #stream(actor: Actor, { from: peer, entry, decree }: Item & { kind: 'streamed' }): void {
-    if (actor.timers.has('catch-up')) this.#fire(actor, 'catch-up');
     const { catchup, config } = actor.state;
-    if (catchup.source === peer) this.#say(`> stream ${config.self} 1`);
-    else {
-      // The explorer lets anybody fetch from anybody at any time; here nobody has told this agent to.
-      this.#say(`# Agent ${config.self} is given entry ${entry} by ${peer}, whom it has asked for its log.`);
-      catchup.source = peer;
-    }
+    this.#say(`> stream ${config.self} from ${peer} ${entry}`);
+    catchup.source = peer;
     this.#step(actor, { type: 'fetched', peer, entry, decree });
   }
 }
