@@ -8,7 +8,7 @@ export const DEEP = process.env['FAULTS'] === 'deep' || process.argv.includes('-
 const DEEP_TIMEOUT_MS = 60 * 60_000;
 
 /** Longer than any of these tests takes in its short form on a machine that does other things as well. */
-const SHORT_TIMEOUT_MS = 120_000;
+const SHORT_TIMEOUT_MS = 240_000;
 
 /** For `this.timeout` of suites with sweeps. */
 export const FAULTS_TIMEOUT_MS = DEEP ? DEEP_TIMEOUT_MS : SHORT_TIMEOUT_MS;
