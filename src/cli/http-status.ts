@@ -45,7 +45,7 @@ const isStatus = new Ajv2020({ strict: true, allowUnionTypes: true }).compile<Ag
         committed: count,
       }),
     },
-    journal: object({ segments: count, bytes: count, unflushed: count }),
+    journal: object({ segments: count, begun: count, bytes: count, unflushed: count }),
     app: object(
       {
         state: { type: 'string' },

@@ -41,7 +41,7 @@ function nodeRow(node: AgentStatus, chosen: number): string[] {
     String(entries.chosen),
     String(chosen - entries.chosen),
     entries.applied === null ? '-' : String(entries.applied),
-    `${size(journal.bytes)} in ${journal.segments}`,
+    `${size(journal.bytes)} in ${journal.segments}, ${journal.begun} begun`,
     appText(node.app),
     String(node.pid),
   ];

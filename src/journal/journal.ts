@@ -19,7 +19,7 @@ import { describeError, JournalError } from './journal-error.js';
 import type { Log } from './log.js';
 import { recoverJournal } from './recover.js';
 import { identityPath, MIN_SEGMENT_BYTES, SEGMENT_BYTES } from './segment.js';
-import { SegmentWriter } from './segment-writer.js';
+import { SegmentWriter, type JournalSize } from './segment-writer.js';
 import { disk, type Storage } from './storage.js';
 
 export interface JournalOptions {
@@ -57,8 +57,7 @@ export interface Journal {
   read(entry: Entry): Promise<StoredEntry>;
   /** Consecutive entries from `first` on, up to the first that isn't held; empty if `first` isn't. */
   readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]>;
-  /** Segments begun, and bytes that all files take. */
-  size(): { readonly segments: number; readonly bytes: number };
+  size(): JournalSize;
   /** Writes what is pending, and closes. Nothing may be appended any more. */
   close(): Promise<void>;
 }
@@ -175,7 +174,7 @@ class GroupCommitJournal implements Journal {
     return this.reader.readRange(first, limit);
   }
 
-  size(): { readonly segments: number; readonly bytes: number } {
+  size(): JournalSize {
     return this.writer.used;
   }
 

@@ -11,8 +11,23 @@ export interface Placement {
   readonly offset: number;
 }
 
+/**
+ * How much of a segment is written, at least, until a preparation that failed is tried again: a part of it, so that
+ * room that was made is found in time, and a full disk isn't filled with zeros at every group.
+ */
+const PREPARED_AGAIN_AFTER = 1 / 16;
+
 /** Whether the next segment could be prepared. */
 type Preparation = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
+
+export interface JournalSize {
+  /** Files, the one that is prepared for the next change among them. */
+  readonly segments: number;
+  /** Those that groups have been written to. */
+  readonly begun: number;
+  /** What all files take. */
+  readonly bytes: number;
+}
 
 export interface SegmentWriterOptions {
   readonly storage: Storage;
@@ -35,6 +50,9 @@ export class SegmentWriter {
   private size: number;
   private sequence: number;
   private preparation: Promise<Preparation>;
+  /** Where groups went when the last preparation failed; undefined if it didn't, or is under way. */
+  private unprepared_at: number | undefined;
+  private total_segments: number;
   private total_bytes: number;
 
   private constructor(
@@ -47,8 +65,9 @@ export class SegmentWriter {
     this.end = recovered.end;
     this.size = recovered.size;
     this.sequence = recovered.next_sequence;
-    this.total_bytes = recovered.bytes;
     const ready = recovered.prepared_bytes !== undefined;
+    this.total_bytes = recovered.bytes;
+    this.total_segments = recovered.segment + (ready ? 1 : 0);
     this.preparation = ready ? Promise.resolve({ ok: true }) : this.prepare();
   }
 
@@ -62,9 +81,9 @@ export class SegmentWriter {
     return { file: segmentPath(this.options.directory, this.segment), offset: this.end };
   }
 
-  /** All files, in bytes, and how many of them have been begun. */
-  get used(): { readonly segments: number; readonly bytes: number } {
-    return { segments: this.segment, bytes: this.total_bytes };
+  /** All files, how many of them have been begun, and their bytes. */
+  get used(): JournalSize {
+    return { segments: this.total_segments, begun: this.segment, bytes: this.total_bytes };
   }
 
   /**
@@ -79,13 +98,20 @@ export class SegmentWriter {
     await this.file.datasync();
     this.end = offset + length;
     this.sequence++;
+    if (
+      this.unprepared_at !== undefined &&
+      this.end - this.unprepared_at >= this.size * PREPARED_AGAIN_AFTER
+    ) {
+      this.preparation = this.prepare();
+    }
     return { segment: this.segment, offset };
   }
 
   /** Begins the next segment: its header and its first group are one write. */
   private async writeInNext(group: Buffer): Promise<Placement> {
     const { storage, directory, stamp, log } = this.options;
-    const preparation = await this.preparation;
+    let preparation = await this.preparation;
+    if (!preparation.ok) preparation = await this.prepare();
     if (!preparation.ok) throw preparation.error;
     const full = this.file;
     const segment = this.segment + 1;
@@ -105,15 +131,23 @@ export class SegmentWriter {
     return { segment, offset: header.length };
   }
 
-  /** Makes the segment behind the present one. A failure counts when that segment is needed, and is told at once. */
+  /**
+   * Makes the segment behind the present one. A failure is told at once, and tried again as this one fills; it counts
+   * when it is still there in the moment in which that segment is needed.
+   */
   private async prepare(): Promise<Preparation> {
     const { storage, directory, segment_bytes, log } = this.options;
     const number = this.segment + 1;
+    const is_repeated = this.unprepared_at !== undefined;
+    this.unprepared_at = undefined;
     try {
       await createSegment(storage, directory, number, segment_bytes);
+      this.total_segments++;
       this.total_bytes += segment_bytes;
+      if (is_repeated) log('info', 'journal-prepared', 'The next segment is prepared.', { segment: number });
       return { ok: true };
     } catch (error) {
+      this.unprepared_at = this.end;
       const text =
         "The next segment can't be prepared; the node stops when this one is full. Make room on the disk.";
       log('error', 'journal-preparation', text, { segment: number, error: describeError(error) });

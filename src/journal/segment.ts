@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { corruption, hasCode, JournalError, RESTORE_ADVICE } from './journal-error.js';
-import { unreadable, writeWhole, type Storage } from './storage.js';
+import { unreadable, writeWhole, type Storage, type StorageFile } from './storage.js';
 
 /** Where things are in a data directory, and how a segment's file comes to be (spec.md, "Durability"). */
 
@@ -78,6 +78,19 @@ export async function createSegment(
   await removeIfThere(storage, temporary);
   const file = await storage.open(temporary, 'create');
   try {
+    await fill(file, bytes, contents);
+  } catch (error) {
+    // On a full disk, what was begun would keep the little room from everybody else.
+    await removeIfThere(storage, temporary).catch(() => undefined);
+    throw error;
+  }
+  await storage.rename(temporary, path);
+  await storage.syncDirectory(journalPath(directory));
+}
+
+/** Writes and flushes `contents` and zeros behind them up to `bytes`, and closes the file. */
+async function fill(file: StorageFile, bytes: number, contents: Contents): Promise<void> {
+  try {
     let at = 0;
     for await (const part of contents) {
       await writeWhole(file, part, at);
@@ -93,8 +106,6 @@ export async function createSegment(
   } finally {
     await file.close();
   }
-  await storage.rename(temporary, path);
-  await storage.syncDirectory(journalPath(directory));
 }
 
 export async function removeIfThere(storage: Storage, path: string): Promise<void> {

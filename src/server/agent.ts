@@ -73,14 +73,14 @@ export class Agent extends EventEmitter<AgentEvents> {
   /** The agent's state, as `/status` shows it. */
   get status(): AgentStatus {
     const state = this.#running();
-    const { segments, bytes } = this.#journal?.size() ?? { segments: 0, bytes: 0 };
+    const size = this.#journal?.size() ?? { segments: 0, begun: 0, bytes: 0 };
     const unflushed = (this.#journal?.appended ?? 0) - (this.#journal?.durable ?? 0);
     return statusOf(state, {
       lastHeard: (peer) => {
         const heard = this.#heard.get(peer as AgentIndex);
         return heard && { message: heard.message, ms_ago: Math.round(performance.now() - heard.at_ms) };
       },
-      journal: { segments, bytes, unflushed },
+      journal: { ...size, unflushed },
       app: this.#application?.summary ?? { state: 'none' },
       connections: this.#listener?.connections ?? 0,
       refused: this.#refused.all(),

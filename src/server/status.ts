@@ -2,6 +2,7 @@ import { formatAddress } from '../core/address.js';
 import { isBehind, target } from '../core/catchup.js';
 import { knownLeader } from '../core/election.js';
 import type { AgentState } from '../core/state.js';
+import type { JournalSize } from '../journal/segment-writer.js';
 import type { AppStatus } from '../net/app-process.js';
 
 /** What a node says about itself over HTTP and in `paxosd status`. Times in milliseconds. */
@@ -25,7 +26,7 @@ export interface AgentStatus {
     readonly known_chosen_elsewhere: number;
   };
   readonly peers: readonly PeerStatus[];
-  readonly journal: { readonly segments: number; readonly bytes: number; readonly unflushed: number };
+  readonly journal: JournalStatus;
   readonly app: AppSummary;
   readonly clients: { readonly connections: number; readonly sessions: number; readonly waiting: number };
   /** How often input was refused or ignored, by code. */
@@ -34,6 +35,9 @@ export interface AgentStatus {
   readonly pid: number;
   readonly version: string;
 }
+
+/** The journal's files, how many of them hold records, their bytes, and how many records aren't durable yet. */
+export type JournalStatus = JournalSize & { readonly unflushed: number };
 
 /** What this node last heard of another one. */
 export interface PeerStatus {
@@ -63,7 +67,7 @@ export type AppSummary =
 /** What the agent around the core adds. */
 export interface StatusSources {
   readonly lastHeard: (peer: number) => { readonly message: string; readonly ms_ago: number } | undefined;
-  readonly journal: { readonly segments: number; readonly bytes: number; readonly unflushed: number };
+  readonly journal: JournalStatus;
   readonly app: AppSummary;
   readonly connections: number;
   readonly refused: Readonly<Record<string, number>>;

@@ -14,7 +14,7 @@ const STATUS: AgentStatus = {
   promised_round: 3,
   entries: { accepted: 9, chosen: 8, applied: 8, known_chosen_elsewhere: 8 },
   peers: [{ address: '127.0.0.1:7002', last_message: 'Accepted', last_heard_ms_ago: 12, committed: 7 }],
-  journal: { segments: 2, bytes: 3 * 1024 * 1024, unflushed: 0 },
+  journal: { segments: 2, begun: 1, bytes: 3 * 1024 * 1024, unflushed: 0 },
   app: {
     state: 'connected',
     command: 'kvapp',
@@ -50,11 +50,35 @@ describe('tables of status', () => {
     const rows = statusText([STATUS, follower]).split('\n');
     expect(rows[0]!.split(/ {2,}/)).to.include.members(['NODE', 'ROLE', 'BEHIND', 'JOURNAL']);
     expect(rows[1]!.split(/ {2,}/)).to.deep.equal([
-      ...['127.0.0.1:7001', 'leader', '127.0.0.1:7001', 'yes', '3', '9', '8', '0', '8', '3 MiB in 2'],
+      ...[
+        '127.0.0.1:7001',
+        'leader',
+        '127.0.0.1:7001',
+        'yes',
+        '3',
+        '9',
+        '8',
+        '0',
+        '8',
+        '3 MiB in 2, 1 begun',
+      ],
       ...['connected, pid 77, restarted 2 times, hangs at entry 5', '42'],
     ]);
     expect(rows[2]!.split(/ {2,}/)).to.deep.equal([
-      ...['127.0.0.1:7002', 'follower', '-', 'no', '-', '0', '0', '8', '-', '3 MiB in 2', 'none', '42'],
+      ...[
+        '127.0.0.1:7002',
+        'follower',
+        '-',
+        'no',
+        '-',
+        '0',
+        '0',
+        '8',
+        '-',
+        '3 MiB in 2, 1 begun',
+        'none',
+        '42',
+      ],
     ]);
     expect(rows).to.include('127.0.0.1:7001  127.0.0.1:7002  12 ms ago  Accepted');
     expect(rows).to.include('127.0.0.1:7002  127.0.0.1:7001  never      -');

@@ -144,7 +144,7 @@ describe(judgedTitle('faults: clocks, memory and descriptors'), function () {
       expectInLog(await sameLog(all), work.acknowledged, work.refused);
       for (const node of all.nodes) {
         expect(node.process.log('failed')).to.eql([]);
-        expect((await node.status())!.journal.segments).to.be.above(2);
+        expect((await node.status())!.journal.begun).to.be.above(2);
       }
       expect(leader.running).to.equal(true);
     },

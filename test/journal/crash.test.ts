@@ -206,7 +206,7 @@ describe('crashes of the journal (spec.md, "Durability")', () => {
     expect(next.recovered).to.have.length(n - 1);
     expect(next.notes).to.include('journal-torn').and.not.to.include('journal-copied');
     await next.write(accepted(n - 1, 'y'.repeat(800)));
-    expect(next.journal.size().segments).to.equal(2);
+    expect(next.journal.size().begun).to.equal(2);
     await next.journal.close();
     const last = await Opened.on(image);
     expect(last.recovered).to.have.length(n);
@@ -234,7 +234,7 @@ describe('crashes of the journal (spec.md, "Durability")', () => {
     };
     const opened = await Opened.on(storage);
     let n = 0;
-    while (opened.journal.size().segments < 2) await opened.write(accepted(n++));
+    while (opened.journal.size().begun < 2) await opened.write(accepted(n++));
     await opened.journal.close();
     expect(await recover(storage.crash(() => false, false))).to.have.length(n);
   });
@@ -276,7 +276,7 @@ describe('crashes of the journal (spec.md, "Durability")', () => {
     const storage = await newDisk();
     const opened = await Opened.on(storage);
     let n = 0;
-    while (opened.journal.size().segments < 3) {
+    while (opened.journal.size().begun < 3) {
       await opened.write(accepted(n++));
       /* The change itself is one write and one flush: whatever it depends on is durable. */
       const image = storage.crash(() => false, false);

@@ -255,7 +255,7 @@ async function manySegments(): Promise<MemoryStorage> {
   const storage = await newDisk();
   const opened = await Opened.on(storage);
   let n = 0;
-  while (opened.journal.size().segments < 4) await opened.write(accepted(n++));
+  while (opened.journal.size().begun < 4) await opened.write(accepted(n++));
   await opened.journal.close();
   expect(storage.paths().filter((path) => path.endsWith('.log'))).to.have.length(5);
   return storage;
@@ -320,7 +320,7 @@ describe('damage to whole files (spec.md, "Durability")', () => {
     const storage = await newDisk();
     const opened = await Opened.on(storage);
     let n = 0;
-    while (opened.journal.size().segments < 2) await opened.write(accepted(n++), accepted(n++));
+    while (opened.journal.size().begun < 2) await opened.write(accepted(n++), accepted(n++));
     await opened.journal.close();
     const bytes = storage.bytes(segment(1));
     const record = bytes.lastIndexOf(0x0a, endOf(bytes) - 2) + 1;
@@ -332,7 +332,7 @@ describe('damage to whole files (spec.md, "Durability")', () => {
     const storage = await newDisk();
     const opened = await Opened.on(storage);
     let n = 0;
-    while (opened.journal.size().segments < 2) await opened.write(accepted(n++));
+    while (opened.journal.size().begun < 2) await opened.write(accepted(n++));
     await opened.journal.close();
     storage.put(segment(3), undefined);
     const bytes = storage.bytes(segment(2));

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { entry } from '../../src/core/ids.js';
 import { markPath } from '../../src/journal/segment.js';
 import type { Call, MemoryStorage } from './memory-storage.js';
-import { accepted, DIRECTORY, newDisk, Opened, recover, segment } from './support.js';
+import { accepted, DIRECTORY, endOf, newDisk, Opened, recover, segment, SEGMENT_BYTES } from './support.js';
 
 /** Fails the k-th call of this kind on a segment, and from then on only that one. */
 function failOnce(storage: MemoryStorage, operation: Call['operation'], path: string, k: number): void {
@@ -154,12 +154,60 @@ describe('a disk that fails under the journal (spec.md, "Durability")', () => {
     }
   });
 
-  it('tells at once that the next segment can’t be prepared, and stops when it is needed', async () => {
+  /** A disk without room for another file until `free` says so. */
+  async function fullDisk(free: () => boolean): Promise<MemoryStorage> {
     const storage = await newDisk();
     storage.before = (call) => {
-      if (call.operation === 'write' && call.path.endsWith('.new')) throw new Error('ENOSPC: no space left');
+      const lacks_room = call.operation === 'write' && call.path.endsWith('.new') && !free();
+      if (lacks_room) throw new Error('ENOSPC: no space left');
       return undefined;
     };
+    return storage;
+  }
+
+  it('prepares the next segment later if there is room by then', async () => {
+    let free = false;
+    const storage = await fullDisk(() => free);
+    const opened = await Opened.on(storage);
+    let n = 0;
+    for (; n < 3; n++) await opened.write(accepted(n));
+    expect(storage.paths().filter((path) => path.endsWith('.new'))).to.deep.equal([]);
+    expect(opened.journal.size()).to.deep.equal({ segments: 1, begun: 1, bytes: SEGMENT_BYTES });
+    free = true;
+    while (!opened.notes.includes('journal-prepared')) await opened.write(accepted(n++));
+    expect(opened.journal.size(), 'before it is needed').to.deep.equal({
+      segments: 2,
+      begun: 1,
+      bytes: 2 * SEGMENT_BYTES,
+    });
+    while (opened.journal.size().begun < 3) await opened.write(accepted(n++));
+    await opened.journal.close();
+    expect(opened.failures).to.deep.equal([]);
+    expect(opened.notes.filter((note) => note === 'journal-prepared')).to.have.length(1);
+    expect(await recover(storage)).to.deep.equal(Array.from({ length: n }, (_, i) => accepted(i)));
+  });
+
+  it('tries it a last time in the moment in which it is needed, and not at every group before', async () => {
+    let free = false;
+    const storage = await fullDisk(() => free);
+    const opened = await Opened.on(storage);
+    const attempts = (): number => opened.notes.filter((note) => note === 'journal-preparation').length;
+    const end = (): number => endOf(storage.bytes(segment(1)));
+    for (let n = 0, length = 0; end() + length <= SEGMENT_BYTES; n++) {
+      const before = end();
+      await opened.write(accepted(n, 'x'));
+      length = end() - before;
+    }
+    expect(attempts()).to.be.within(2, 17);
+    free = true;
+    await opened.write(accepted(100, 'x'));
+    expect(opened.journal.size().begun).to.equal(2);
+    expect(opened.failures).to.deep.equal([]);
+    await opened.journal.close();
+  });
+
+  it('tells at once that the next segment can’t be prepared, and stops when it is needed', async () => {
+    const storage = await fullDisk(() => false);
     const opened = await Opened.on(storage);
     let durable = 0;
     await opened.write(accepted(durable++));
