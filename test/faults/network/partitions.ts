@@ -66,6 +66,8 @@ async function cutFollower({ start }: World, can: 'hear' | 'speak'): Promise<voi
           ({ address, last_heard_ms_ago }) => address === follower.name && last_heard_ms_ago! > SILENT_MS,
         ),
       );
+      const { chosen } = (await leader.status())!.entries;
+      await follower.until('what it hears', ({ entries }) => entries.chosen > chosen);
     } else {
       await network.cut(rest, half);
       // It hears nobody, so it stands, and nobody follows.

@@ -65,7 +65,7 @@ export const rows: Rows = {
     start,
   }) => {
     const { all, network } = await start({ nodes: 3, app: 'kvapp', default_times: true });
-    const wire = await network.carryBadly({ heartbeats: LOSS_INTERVAL_MS });
+    const wire = await network.carryBadly({ lost_heartbeat_ms: LOSS_INTERVAL_MS });
     const leader = await all.leader();
     await expectSameReign(leader, async () => {
       const lost = (): number => wire.stdout.split('heartbeat lost').length - 1;

@@ -58,7 +58,7 @@ export interface WireFaults {
   /** Chance that with a datagram any earlier one, of whatever age, comes again. */
   readonly replaying?: number;
   /** On each link one heartbeat in so many milliseconds is lost. */
-  readonly heartbeats?: number;
+  readonly lost_heartbeat_ms?: number;
 }
 
 /** One who sends or receives: a host by its number, or everybody who isn't one. */

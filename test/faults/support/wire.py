@@ -5,11 +5,11 @@
 Carries Ethernet frames between the interfaces named, none of which may be joined to a bridge. What comes from or goes
 to OUTSIDE is carried at once. FAULTS is a JSON object:
 
-    loss        chance that a frame is lost
-    doubling    chance that it is carried twice
-    delay_ms    each copy is held back for a random time up to this, so that it overtakes others
-    replaying   chance that with a datagram any earlier one is carried again
-    heartbeats  on each link, one heartbeat in so many milliseconds is lost, and a line is written for it
+    loss               chance that a frame is lost
+    doubling           chance that it is carried twice
+    delay_ms           each copy is held back for a random time up to this, so that it overtakes others
+    replaying          chance that with a datagram any earlier one is carried again
+    lost_heartbeat_ms  on each link, one heartbeat in so long is lost, and a line is written for it
 
 Writes "ready" when it carries.
 """
@@ -65,7 +65,7 @@ class Wire:
         self.doubling = faults.get("doubling", 0)
         self.delay_s = faults.get("delay_ms", 0) / 1000
         self.replaying = faults.get("replaying", 0)
-        self.heartbeats_s = faults.get("heartbeats", 0) / 1000
+        self.heartbeats_s = faults.get("lost_heartbeat_ms", 0) / 1000
         self.ports = ports
         self.where = {}
         self.held = []
