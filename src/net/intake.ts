@@ -16,7 +16,7 @@ const SHARE_TEXTS = 16;
  * them down, which costs the node nothing, where refusing each request would cost as much as serving it. Enough to keep
  * the log's pipeline (`MAX_ENTRIES_IN_FLIGHT`) and the application busy; a fraction of a second's work.
  */
-const MAX_OPEN_REQUESTS = 2048;
+export const MAX_OPEN_REQUESTS = 2048;
 
 /** Where taking in goes on: far enough below that it goes on with many at once. */
 const RESUMED_AT_REQUESTS = 1536;

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { ERROR_CODES } from '../../src/core/errors.js';
 import * as limits from '../../src/core/limits.js';
 import { CLIENT_IDS_PER_ROUND } from '../../src/core/message.js';
+import { MAX_OPEN_REQUESTS } from '../../src/net/intake.js';
 import { codeSpans, readText, section, tableRows } from './markdown.js';
 
 const spec = readText('spec.md');
@@ -24,7 +25,9 @@ describe('spec.md and the code', () => {
   });
 
   it('give every limit the same value (spec.md, "Limits")', () => {
-    const constants = new Map<string, unknown>(Object.entries({ ...limits, CLIENT_IDS_PER_ROUND }));
+    const constants = new Map<string, unknown>(
+      Object.entries({ ...limits, CLIENT_IDS_PER_ROUND, MAX_OPEN_REQUESTS }),
+    );
     const sections = ['### Constants of the format', '### Bounds on memory and effort'];
     const rows = sections.flatMap((heading) => tableRows(section(spec, heading)));
     expect(rows).to.not.be.empty;
