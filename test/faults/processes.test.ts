@@ -135,7 +135,8 @@ describe(tracedTitle(judgedTitle('faults: processes that die')), function () {
         expect(await program.ended, program.stderr).to.eql({ code: null, signal: 'SIGKILL' });
       }
     }
-    expect(deaths).to.be.at.least(steps.length);
+    // Only flushes of data may come after the recovery alone; of all other calls at least the first is part of it.
+    expect(deaths).to.be.at.least(steps.length - 1);
     await finish();
   });
 
@@ -146,9 +147,9 @@ describe(tracedTitle(judgedTitle('faults: processes that die')), function () {
     ['in a timer', 'timer:8'],
   ] as const) {
     it(`row 12: an error thrown ${where} ends the process, once, and nothing is half done`, async () => {
-      const all = await cluster({ nodes: 3, app: 'kvapp' });
+      const all = await cluster({ nodes: 3 });
       const leader = await all.leader();
-      const work = load(all);
+      const work = load(all, { echo: true });
       await work.more(4);
       await leader.kill();
       // The restarted one takes part, and is made the leader by the death of the one that leads meanwhile.
@@ -170,7 +171,9 @@ describe(tracedTitle(judgedTitle('faults: processes that die')), function () {
       expect(program.stderr).to.contain('thrown on purpose');
       await leader.start();
       await work.more(BETWEEN);
-      await expectSound(all, work);
+      await expectAlive(all);
+      await work.stop();
+      expectInLog(await sameLog(all), work.acknowledged, work.refused);
       expect(leader.process.log('uncaught')).to.eql([]);
     });
   }

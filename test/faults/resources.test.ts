@@ -23,7 +23,7 @@ const FLOODERS = 16;
 const REQUESTS_PER_FLOODER = 20;
 /** For so long what the flood sent is left to the nodes. */
 const FLOOD_MS = 1_000;
-const FLOOD_ROUNDS = deep(2, 40);
+const FLOOD_ROUNDS = deep(1, 40);
 
 /** A node keeps 256 of them for itself. */
 const DESCRIPTORS = 290;
