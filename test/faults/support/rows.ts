@@ -60,8 +60,8 @@ export function describeRows(name: string, url: string, rows: Rows, whyNot?: str
             ...process.env,
             ...judgeEnvironment(),
             ...(DEEP && { FAULTS: 'deep' }),
-            TMPDIR: folder,
             PAXOSD_ROW: title,
+            PAXOSD_ROW_FOLDER: folder,
           },
           stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
         });
