@@ -10,7 +10,7 @@ import {
   type Members,
 } from './format.js';
 import { membersOf, stampOf, type Identity } from './identity.js';
-import { corruption } from './journal-error.js';
+import { corruption, describeError } from './journal-error.js';
 import type { Log } from './log.js';
 import { scanJournal, type ScannedGroup, type ScanResult } from './scan.js';
 import {
@@ -114,7 +114,13 @@ function foldGroup(group: ScannedGroup, members: Members, { index, onRecord }: R
     if (record.verdict === 'accepted' || record.verdict === 'learnt') {
       index.set(record.entry, group.segment, body + start, end - start);
     }
-    onRecord(record);
+    try {
+      onRecord(record);
+    } catch (error) {
+      /* Every record is whole, so no crash did this: the file was put together from several, or forged. */
+      const what = `"${record.verdict}" contradicts what stands before it (${describeError(error)})`;
+      throw corruption(group.file, body + start, what);
+    }
   }
 }
 

@@ -361,6 +361,18 @@ describe('damage to whole files (spec.md, "Durability")', () => {
     expect((await refusal(recover(reborn))).message).to.include('initialised separately');
   });
 
+  it('refuses whole records that contradict each other, and says where', async () => {
+    const storage = await diskWith(...GROUPS);
+    const { record } = await twoGroups();
+    const seen: unknown[] = [];
+    const onRecord = (one: unknown): void => {
+      if (seen.push(one) === WHOLE.length) throw new Error('a promise only rises');
+    };
+    const error = await refusal(Opened.on(storage, { onRecord }));
+    expect(error).to.include({ code: 'corrupt', file: segment(1), offset: record });
+    expect(error.message).to.include('"accepted" contradicts').and.to.include('a promise only rises');
+  });
+
   it('refuses a damaged segment header', async () => {
     const whole = await manySegments();
     for (const number of [1, 2, 4]) {
