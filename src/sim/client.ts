@@ -32,6 +32,7 @@ export class Client {
   readonly #sent = new Set<Operation>();
   /** Answered operations of this session, some of which are asked again. */
   #answered: Operation[] = [];
+  readonly #answered_by_no = new Map<number, Operation>();
   /** The entry of the latest first answer over this connection. */
   #last_entry = -1;
   #patience: Appointment | undefined;
@@ -190,7 +191,7 @@ export class Client {
   #onAnswer(no: number, id: number, entry: number, answer: string | undefined): void {
     mustHold(id === this.#session, '8 once', () => `session ${this.#session} gets an answer to ${id}`);
     this.#beImpatient();
-    const again = this.#answered.find((operation) => operation.no === no);
+    const again = this.#answered_by_no.get(no);
     if (again !== undefined) {
       this.world.counters.add('duplicate answered from the table');
       return this.history.onAnswer(again, entry, answer);
@@ -202,6 +203,7 @@ export class Client {
     this.world.counters.add('operations answered');
     this.#finish(operation);
     this.#answered.push(operation);
+    this.#answered_by_no.set(no, operation);
     this.#goOn();
   }
 
@@ -248,7 +250,7 @@ export class Client {
       return this.#tryElsewhere(this.#random.between(5, 200));
     }
     if (operation) this.#sent.delete(operation);
-    else if (this.#answered.some(({ no }) => no === request.no)) return;
+    else if (this.#answered_by_no.has(request.no)) return;
     // Not too soon, and perhaps elsewhere.
     this.world.schedule.after(this.#random.between(5, 200), () => {
       if (this.#end === end) this.#lost(end);
@@ -264,6 +266,7 @@ export class Client {
     for (const operation of this.#pending) operation.state = 'unknown';
     this.#pending = [];
     this.#answered = [];
+    this.#answered_by_no.clear();
     this.#session = 0;
   }
 

@@ -63,8 +63,9 @@ export class LogModel {
     const numbers = known ?? [];
     const floor = numbers[numbers.length - MAX_NUMBERS_PER_SESSION - 1] ?? -1;
     if (no <= floor) return true;
+    const isHighest = no > (numbers.at(-1) ?? -1);
     numbers.push(no);
-    numbers.sort((a, b) => a - b);
+    if (!isHighest) numbers.sort((a, b) => a - b);
     if (numbers.length > 2 * MAX_NUMBERS_PER_SESSION) numbers.splice(0, MAX_NUMBERS_PER_SESSION - 1);
     this.#executed.delete(id);
     this.#executed.set(id, numbers);

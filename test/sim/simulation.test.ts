@@ -13,6 +13,8 @@ const SEEDS = 300;
 
 const REGRESSIONS = new URL('./regressions/', import.meta.url);
 
+const LIGHT_LOAD = new URL('./loads/light.json', import.meta.url);
+
 /** Of a failing run, so that its plan is small and the tests still end. */
 const SHRINKING_TRIES = 60;
 
@@ -111,6 +113,14 @@ describe('simulated clusters', function () {
     await expectClean(result);
     expect(result.counters.get('reigns')).to.be.at.most(2); // the second one after a minority was retired
     expect(result.counters.get('operations answered')).to.be.greaterThan(10);
+  });
+
+  it('serve a light load, whose speed docs/proof.md states', async () => {
+    const plan = JSON.parse(readFileSync(LIGHT_LOAD, 'utf8')) as Plan;
+    const result = await simulate({ ...plan, duration_ms: 400_000 });
+    await expectClean(result);
+    expect(result.counters.get('reigns')).to.be.greaterThan(1);
+    expect(result.counters.get('operations answered')).to.be.greaterThan(600);
   });
 
   it('go on without a node whose journal is damaged', async () => {
