@@ -15,6 +15,13 @@ const CUT_MS = deep(1_000, 60_000);
 /** A node of which nothing was heard for so long is cut off: it answers dozens of requests a second. */
 const SILENT_MS = 500;
 
+/** How often clients lose their leader's answers, and then the leader its clients' requests. */
+const LOST_ANSWERS = deep(2, 30);
+
+/** How long; and after how long what was on its way has arrived even on a busy machine. */
+const LOST_MS = 1_500;
+const ARRIVED_MS = 500;
+
 /** The minority's answers while it is cut off: none of them may say that a request was executed. */
 function expectNoAnswers(answers: readonly Raw[]): void {
   for (const answer of answers) expect(errorCode(answer), JSON.stringify(answer)).to.not.equal(undefined);
@@ -135,7 +142,30 @@ async function cutPartly(
   await expectSound(all, work);
 }
 
+/** Cuts the way between clients and the leader, whoever it is, in one direction: nothing is acknowledged meanwhile. */
+async function cutClientsOff({ start }: World, lost: 'answers' | 'requests'): Promise<void> {
+  const { all, network } = await start({ nodes: 3, app: 'kvapp', flags: PATIENT });
+  const work = load(all);
+  for (let i = 0; i < LOST_ANSWERS; i++) {
+    await work.more(50);
+    const host = indicesOf(all, [await all.leader()]);
+    await (lost === 'answers' ? network.cut(host, ['outside']) : network.cut(['outside'], host));
+    await pause(ARRIVED_MS);
+    const before = work.acknowledged.length;
+    await pause(LOST_MS);
+    expect(work.acknowledged.length, 'acknowledged by a leader that cannot be heard').to.equal(before);
+    await network.heal();
+  }
+  await work.more(50);
+  await expectSound(all, work);
+}
+
 export const rows: Rows = {
+  'rows 56 and 60: the leader hears its clients, and its answers are lost; they ask again': (world) =>
+    cutClientsOff(world, 'answers'),
+  'row 60: the clients hear the leader, and their requests are lost; they ask again': (world) =>
+    cutClientsOff(world, 'requests'),
+
   'row 17: a leader cut off alone acknowledges nothing, the four others go on, and healed they are one': (
     world,
   ) => cutLeaderOff(world, 0),
