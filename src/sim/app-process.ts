@@ -150,8 +150,9 @@ export class AppProcess {
       this.#say(sent, value, 'answered');
       this.life.handle({ type: 'app-response', entry, value });
     }
-    if (!isSpoilt && !this.#killed && this.life.world.random.chance(this.life.world.plan.odd_answers ?? 0))
-      this.#beOdd(sent);
+    const { random, plan, calm } = this.life.world;
+    const isOdd = !calm && random.chance(plan.odd_answers ?? 0);
+    if (isOdd && !isSpoilt && !this.#killed) this.#beOdd(sent);
     this.wake();
   }
 

@@ -287,7 +287,9 @@ export class Cluster {
       async () => {
         const all = await Promise.all(among.map((node) => node.status()));
         const chosen = all.map((status) => status?.entries.chosen ?? -1);
-        const accepted = all.map((status) => status?.entries.accepted ?? -1);
+        // A leader has nothing under way; who led before may keep a tail that nobody else ever accepted.
+        const leaders = all.filter((status) => status?.role === 'leader');
+        const accepted = leaders.map((status) => status?.entries.accepted ?? -1);
         last = { chosen, accepted };
         const first = chosen[0] ?? -1;
         const same = chosen.every((one) => one === first) && accepted.every((one) => one <= first);
