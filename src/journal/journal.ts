@@ -31,6 +31,11 @@ export interface JournalOptions {
   readonly onRecord: (record: JournalRecord) => void;
   /** A group of records is on its way to the disk: what may leave beside it goes along. */
   readonly onWriting?: () => void;
+  /**
+   * Whether a group may begin; absent: as soon as the one before it is durable. What is appended meanwhile joins the
+   * group that waits, until `release`.
+   */
+  readonly mayBegin?: () => boolean;
   /** Every record up to `position` is on the disk. Positions never go back. */
   readonly onDurable: (position: Position) => void;
   /** A write or flush failed. Nothing appended since the last `onDurable` may be relied on: the agent must stop. */
@@ -51,6 +56,10 @@ export interface Journal {
   readonly durable: Position;
   /** Of the records that wait to be written, in bytes: large only when the disk can't keep up. */
   readonly waiting_bytes: number;
+  /** Whether a group waits that `mayBegin` did not let begin. */
+  readonly held: boolean;
+  /** Begins the group that was held. */
+  release(): void;
   /** Appends a record, which becomes durable with its group; its position is its count in this life, from 1. */
   append(record: JournalRecord): Position;
   /** The latest acceptance or learnt decree of an entry; rejects if the journal holds none, or can't read it. */
@@ -123,6 +132,8 @@ class GroupCommitJournal implements Journal {
   private busy = false;
   private running: Promise<void> | undefined;
   private scheduled: NodeJS.Immediate | undefined;
+  /** Whether the first group of the queue was not let begin. */
+  held = false;
   private failed = false;
   private closing: Promise<void> | undefined;
 
@@ -156,7 +167,7 @@ class GroupCommitJournal implements Journal {
       this.unflushed.set(stored.entry, { stored, bytes, group });
     }
     /* All that one turn of the event loop appends shares a group. */
-    if (!this.busy) this.scheduled ??= setImmediate(() => this.start());
+    if (!this.busy && !this.held) this.scheduled ??= setImmediate(() => this.start());
     return this.appended;
   }
 
@@ -185,6 +196,7 @@ class GroupCommitJournal implements Journal {
 
   private async finish(): Promise<void> {
     if (this.scheduled) this.start();
+    this.release();
     await this.running;
     await this.writer.close();
   }
@@ -198,14 +210,28 @@ class GroupCommitJournal implements Journal {
     return group;
   }
 
+  release(): void {
+    if (this.held) this.begin();
+  }
+
   private start(): void {
     clearImmediate(this.scheduled);
     this.scheduled = undefined;
+    if (this.mustWait()) this.held = true;
+    else this.begin();
+  }
+
+  private begin(): void {
+    this.held = false;
     this.busy = true;
     this.running = this.run();
   }
 
-  /** Writes groups until none is left. */
+  private mustWait(): boolean {
+    return this.closing === undefined && this.options.mayBegin?.() === false;
+  }
+
+  /** Writes groups until none is left, or the next one has to wait. */
   private async run(): Promise<void> {
     for (let group = this.queue.shift(); group; group = this.queue.shift()) {
       const { builder } = group;
@@ -223,6 +249,8 @@ class GroupCommitJournal implements Journal {
       group.entries = [];
       this.spare = group;
       this.options.onDurable(this.durable);
+      this.held = this.queue.length > 0 && this.mustWait();
+      if (this.held) break;
     }
     this.busy = false;
   }

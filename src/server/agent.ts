@@ -182,6 +182,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       directory: data_dir,
       agents,
       onRecord: (record) => recover(state, record),
+      mayBegin: () => this.#driver?.mayBegin() ?? true,
       onWriting: () => this.#driver?.writing(),
       onDurable: (position) => this.#driver?.durable(position),
       onFailure: (error) => this.#fail(error),

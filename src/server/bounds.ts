@@ -9,7 +9,8 @@ export const MAX_UNFLUSHED_RECORDS = 8192;
 export const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
 /**
- * How long proposals wait at most for the leader's own disk to take the group that they ride with: longer than a good
- * disk's flush, and short enough that a quorum of others decides without one that is slow.
+ * How long proposals wait at most: for the leader's own disk to take the group that they ride with, and for what has
+ * left before them to be chosen. Longer than good disks and a good network take, and short enough that a quorum of
+ * others decides without a disk that is slow, and that a far network is kept full.
  */
 export const MAX_RIDE_MS = 5;

@@ -74,7 +74,7 @@ export class Driver {
     this.#events.push(event);
     if (this.#running) return;
     this.#running = true;
-    const { state, log, log_debug } = this.#options;
+    const { state, journal, callbacks, log, log_debug } = this.#options;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
         if (log_debug) traceEvent(log, next);
@@ -85,7 +85,28 @@ export class Driver {
     } finally {
       this.#running = false;
     }
-    this.#options.callbacks.onHandled();
+    if (journal.held && !this.#hasStopped() && this.#gate.isSettled(state)) journal.release();
+    callbacks.onHandled();
+  }
+
+  /** In a method, as the compiler takes a field for unchanged across a call. */
+  #hasStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Asked by the journal before it begins a group: it may, or is told within MAX_RIDE_MS. */
+  mayBegin(): boolean {
+    if (this.#stopped || this.#gate.isSettled(this.#options.state)) return true;
+    this.#waitForRide();
+    return false;
+  }
+
+  #waitForRide(): void {
+    this.#ride ??= setTimeout(() => {
+      this.#ride = undefined;
+      if (this.#options.journal.held) this.#options.journal.release();
+      else this.writing();
+    }, MAX_RIDE_MS);
   }
 
   /** Requests that were taken in and are not answered, about: those of which several wait for one entry count once. */
@@ -174,7 +195,7 @@ export class Driver {
         return;
       case 'send':
         this.#gate.pass(effect);
-        if (this.#gate.riding > 0) this.#ride ??= setTimeout(() => this.writing(), MAX_RIDE_MS);
+        if (this.#gate.riding > 0) this.#waitForRide();
         return;
       case 'reply':
         this.#connections.get(effect.connection)?.send(effect.message);

@@ -1,6 +1,7 @@
 import type { Effect } from '../core/effect.js';
 import type { Position } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
+import type { AgentState } from '../core/state.js';
 
 /**
  * Messages that may wait for a disk that hangs; beyond it the newest are dropped, as UDP may lose anything. A disk that
@@ -25,6 +26,8 @@ export class Gate {
   #waiting: Send[] = [];
   #head = 0;
   #riding: Send[] = [];
+  /** Behind the last entry whose proposal has left. */
+  #departed = 0;
 
   constructor(send: (effect: Send) => void) {
     this.#send = send;
@@ -46,12 +49,25 @@ export class Gate {
     else if (this.waiting < MAX_WAITING_MESSAGES) this.#waiting.push(effect);
   }
 
+  /**
+   * Whether everything that was proposed is chosen, or nobody reigns here. A leader begins the next group then: what
+   * comes in meanwhile makes one group, one datagram and one flush on each node. The busier the cluster, the longer a
+   * round takes, and the more the next one carries.
+   */
+  isSettled({ proposer, learner }: Pick<AgentState, 'proposer' | 'learner'>): boolean {
+    return proposer.reign === undefined || learner.committed >= this.#departed;
+  }
+
   /** A group begins to be written, or takes too long: the proposals that came together leave together. */
   depart(): void {
     if (this.#riding.length === 0) return;
     const riding = this.#riding;
     this.#riding = [];
-    for (const effect of riding) this.#send(effect);
+    for (const effect of riding) {
+      const { message } = effect;
+      if (message.type === MessageType.AcceptRequest) this.#departed = message.entry + 1;
+      this.#send(effect);
+    }
   }
 
   /** The disk has caught up to `position`: what depends on no more than that may leave. */

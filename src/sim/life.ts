@@ -177,6 +177,7 @@ export class Life {
       if (this.#crashesNow()) return effects;
     }
     this.#sendPacked();
+    if (this.journal.held && this.#gate.isSettled(this.state)) this.#release();
     return effects;
   }
 
@@ -209,8 +210,7 @@ export class Life {
         return this.#persist(effect.record);
       case 'send':
         this.#gate.pass(effect);
-        if (this.#gate.riding > 0)
-          this.#ride ??= this.world.schedule.after(MAX_RIDE_MS, () => this.#arriveRide());
+        if (this.#gate.riding > 0) this.#waitForRide();
         return;
       case 'reply':
         return this.#reception.reply(effect.connection, effect.message);
@@ -388,11 +388,28 @@ export class Life {
     this.#sendPacked();
   }
 
-  #arriveRide(): void {
-    const ride = this.#ride;
-    this.arrive(() => {
-      if (this.#ride === ride) this.writing();
+  /** Asked by the journal before it begins a group: as in the shipped driver. */
+  mayBegin(): boolean {
+    if (this.#gate.isSettled(this.state)) return true;
+    this.#waitForRide();
+    return false;
+  }
+
+  #waitForRide(): void {
+    this.#ride ??= this.world.schedule.after(MAX_RIDE_MS, () => {
+      const ride = this.#ride;
+      this.arrive(() => {
+        if (this.#ride !== ride) return;
+        this.#ride = undefined;
+        if (this.journal.held) this.#release();
+        else this.writing();
+      });
     });
+  }
+
+  #release(): void {
+    this.world.stir();
+    this.journal.release();
   }
 
   /** Whether more waits for the disk than may: then nothing is taken in that has to be written. */

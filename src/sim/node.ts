@@ -119,6 +119,7 @@ export class Node {
         this.world.enter(() => {
           if (this.#boot === boot) boot.life?.onDurable(durable);
         }),
+      mayBegin: () => this.#boot !== boot || (boot.life?.mayBegin() ?? true),
       onWriting: () =>
         this.world.enter(() => {
           if (this.#boot === boot) boot.life?.writing();

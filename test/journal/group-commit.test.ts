@@ -182,4 +182,36 @@ describe('group commit (spec.md, "Durability")', () => {
     expect((await again.journal.read(entry(7))).entry).to.equal(7);
     await again.journal.close();
   });
+
+  it('begins a group when it may, or is told to, and puts all that came meanwhile into it', async () => {
+    const storage = await newDisk(64 * 1024);
+    let may = false;
+    let begun = 0;
+    const opened = await Opened.on(storage, {
+      segment_bytes: 64 * 1024,
+      mayBegin: () => may,
+      onWriting: () => void begun++,
+    });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    opened.journal.append(accepted(0));
+    await turn();
+    expect(opened.journal.held).to.equal(true);
+    opened.journal.append(accepted(1));
+    await turn();
+    expect([begun, opened.journal.held]).to.deep.equal([0, true]);
+    opened.journal.release();
+    expect([begun, opened.journal.held]).to.deep.equal([1, false]);
+    opened.journal.append(accepted(2));
+    await opened.durableUpTo(2);
+    await turn();
+    expect([opened.durable, opened.journal.held], 'the next one waits as well').to.deep.equal([[2], true]);
+    may = true;
+    opened.journal.release();
+    await opened.durableUpTo(3);
+    expect(opened.journal.held).to.equal(false);
+    may = false;
+    opened.journal.append(accepted(3));
+    await opened.journal.close();
+    expect(opened.durable, 'closing waits for nothing but the disk').to.deep.equal([2, 3, 4]);
+  });
 });

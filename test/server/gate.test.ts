@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import type { Effect } from '../../src/core/effect.js';
 import { NO_REQUEST } from '../../src/core/decree.js';
 import { position, type AgentIndex, type Entry, type Round } from '../../src/core/ids.js';
+import { newAgent } from '../../src/core/agent.js';
 import { MessageType } from '../../src/core/message.js';
 import { Gate } from '../../src/server/gate.js';
+import { config } from '../support/make.js';
 
 type Send = Effect & { readonly type: 'send' };
 
@@ -124,5 +126,16 @@ describe('server, the gate (spec.md, "Durability")', () => {
     expect(left).to.eql([3, 4, 1, 2]);
     gate.depart();
     expect([left.length, gate.riding]).to.eql([4, 0]);
+
+    const state = newAgent(config(0));
+    expect(gate.isSettled(state), 'without a reign').to.equal(true);
+    Object.assign(state.proposer, { reign: {} });
+    for (const [committed, expected] of [
+      [2, false],
+      [3, true],
+    ] as const) {
+      state.learner.committed = committed as Entry;
+      expect(gate.isSettled(state), `${committed} chosen`).to.equal(expected);
+    }
   });
 });
