@@ -7,7 +7,15 @@ import { useClusters } from '../support/cluster-hooks.js';
 import { endOf, lastSegment } from '../support/journal-files.js';
 import { eventually } from '../support/process.js';
 import { judgedTitle } from './support/judge.js';
-import { expectAlive, expectInLog, expectSound, load, sameLog, type Load } from './support/load.js';
+import {
+  expectAlive,
+  expectDurableFirst,
+  expectInLog,
+  expectSound,
+  load,
+  sameLog,
+  type Load,
+} from './support/load.js';
 import { deep, FAULTS_TIMEOUT_MS } from './support/mode.js';
 import { ONE_DISK_THREAD, spread, STRACE, tamper, tracedTitle, under } from './support/strace.js';
 import { moveToSmallDisk, whyNoMounts } from './support/small-disk.js';
@@ -102,11 +110,7 @@ describe(NO_MOUNTS === undefined ? title : `${title} (partly skipped: ${NO_MOUNT
           if (who === 'all') {
             // With long delays nobody may be able to lead, so that no answer can be waited for.
             await pause(5 * hang_ms);
-            const ended = work.history.now();
-            for (const { value, call, return: end } of work.acknowledged) {
-              if (call < begun || end > ended) continue;
-              expect((end - call) / 1e6, `ms to the answer to ${value}`).to.be.above(0.95 * hang_ms);
-            }
+            expectDurableFirst(work, begun, work.history.now(), hang_ms);
           } else await work.more(BETWEEN, 60_000);
           if (who === 'a follower') expect(leader.process.log('abdicated')).to.eql([]);
           await Promise.all(tampering.map((strace) => strace.end('SIGTERM')));

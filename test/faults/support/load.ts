@@ -239,6 +239,15 @@ export async function expectSound(
   return log;
 }
 
+/** What was asked and answered between two moments, while all disks took so long to flush, took no less. */
+export function expectDurableFirst(work: Load, begun: number, ended: number, flush_ms: number): void {
+  for (const { value, call, return: end } of work.acknowledged) {
+    if (call < begun || end > ended) continue;
+    // A clock may be read a little early or late.
+    expect((end - call) / 1e6, `ms to the answer to ${value}`).to.be.above(0.95 * flush_ms);
+  }
+}
+
 /** A client that nobody knows yet is answered. */
 export async function expectAlive(all: Cluster): Promise<void> {
   const client = all.client(RESTLESS);

@@ -5,11 +5,13 @@
  *   later ones. Places: `datagram` before a received one is handled, `send` while datagrams are being sent, `answer`
  *   while a client is being answered, `timer` instead of what is due.
  * - `FAULT_CLOCK=MS`: the wall clock jumps by so much, back and forth, as long as the process lives.
+ * - `FAULT_MUTANTS=NAME,…`: these deliberate mistakes are made (`src/core/mutants.ts`).
  * - `FAULT_STALL=MS`: at each SIGUSR2 the event loop stands still for so long.
  */
 import { Socket as UdpSocket } from 'node:dgram';
 import { existsSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { mutants, type Mutant } from '../../../src/core/mutants.js';
 
 /** Applications inherit the environment; they are not meant. */
 const isNode = process.argv[1]?.endsWith('paxosd.js') === true;
@@ -69,7 +71,8 @@ function stall(for_ms: number): void {
 }
 
 if (isNode) {
-  const { FAULT_THROW, FAULT_ONCE, FAULT_CLOCK, FAULT_STALL } = process.env;
+  const { FAULT_THROW, FAULT_ONCE, FAULT_CLOCK, FAULT_STALL, FAULT_MUTANTS } = process.env;
+  for (const name of FAULT_MUTANTS?.split(',') ?? []) mutants[name as Mutant] = true;
   const [place, passage] = FAULT_THROW?.split(':') ?? [];
   if (place !== undefined && FAULT_ONCE !== undefined) throwAt(place as Place, Number(passage), FAULT_ONCE);
   if (FAULT_CLOCK !== undefined) jump(Number(FAULT_CLOCK));
