@@ -147,6 +147,8 @@ export class Driver {
   durable(position: Position): void {
     if (this.#stopped) return;
     this.#gate.open(position);
+    // All that waited for this flush is together: there is nothing to wait for until the turn's end.
+    this.#options.socket.flush();
     if (this.#fetch_paused) {
       this.#fetch_paused = false;
       this.#fetch?.resume();

@@ -29,7 +29,10 @@ function stalled(): {
   const driver = new Driver({
     state,
     journal: journal as unknown as Journal,
-    socket: { send: (_to: unknown, message: PeerMessage) => sent.push(message) } as unknown as AgentSocket,
+    socket: {
+      send: (_to: unknown, message: PeerMessage) => sent.push(message),
+      flush: nothing,
+    } as unknown as AgentSocket,
     callbacks: {
       onReign: nothing,
       onAbdicate: nothing,
