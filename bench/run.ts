@@ -16,8 +16,8 @@ import { nodes } from './measures/nodes.js';
 import { overload } from './measures/overload.js';
 import { restart } from './measures/restart.js';
 import { values } from './measures/values.js';
-import { startEtcd } from './peer/etcd.js';
 import type { Peer } from './peer/peer.js';
+import { startPeer, type PeerName } from './peer/peers.js';
 import { profileSection } from './profile.js';
 import type { Progress } from './progress.js';
 import { tableText, writeReport, type Section } from './report.js';
@@ -30,7 +30,8 @@ export interface BenchOptions {
   readonly scale: Scale;
   /** Names of measurements; empty: all. */
   readonly only: readonly string[];
-  readonly peer: 'etcd' | undefined;
+  /** Other systems that the closed loops are put on as well. */
+  readonly peers: readonly PeerName[];
   /** Where clusters keep their data while it runs. */
   readonly data_folder: string;
   /** Where results.md and the plots go. */
@@ -59,15 +60,19 @@ export async function runBench(options: BenchOptions): Promise<string> {
   const folder = await mkdtemp(join(resolve(options.data_folder), 'run-'));
   const removeAtOnce = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', removeAtOnce);
-  let unavailable = '';
-  const startPeer = async (): Promise<Peer | undefined> => {
-    const peer = await startEtcd(folder);
-    if (typeof peer !== 'string') return peer;
-    unavailable = peer;
-    progress.say(peer);
-    return undefined;
-  };
-  const measures = chosenMeasures(options, options.peer === undefined ? undefined : startPeer);
+  const unavailable: string[] = [];
+  const measures = chosenMeasures(options, async (context) => {
+    const peers: Peer[] = [];
+    for (const name of options.peers) {
+      const peer = await startPeer(name, folder, context);
+      if (typeof peer !== 'string') peers.push(peer);
+      else {
+        unavailable.push(peer);
+        progress.say(peer);
+      }
+    }
+    return peers;
+  });
   const steps = measures.reduce((sum, measure) => sum + measure.steps(scale), 0);
   const fills = measures.some(needsLongHistory) ? 1 : 0;
   const progress = options.startProgress(steps + fills + scale.rounds);
@@ -99,12 +104,12 @@ function requireKnown(only: readonly string[], scale: Scale): void {
 }
 
 function chosenMeasures(
-  { only, scale }: BenchOptions,
-  startPeer: (() => Promise<Peer | undefined>) | undefined,
+  { only, scale, peers }: BenchOptions,
+  start: (context: Context) => Promise<readonly Peer[]>,
 ): Measure[] {
   const wanted = (name: string): boolean => only.length === 0 || only.includes(name);
   const shapes = shapesOf(scale).filter(({ name }) => wanted(name) || wanted('closed'));
-  const closed = shapes.length === 0 ? [] : [closedMeasure(shapes, startPeer)];
+  const closed = shapes.length === 0 ? [] : [closedMeasure(shapes, { count: peers.length, start })];
   return [...closed, ...OTHERS.filter(({ name }) => wanted(name))];
 }
 
@@ -177,7 +182,7 @@ function headText(
   { scale, command }: BenchOptions,
   floor: Floor,
   folder: string,
-  unavailable: string,
+  unavailable: readonly string[],
 ): string {
   const rounds = `${scale.rounds} ${scale.rounds === 1 ? 'round' : 'rounds'} of ${scale.measure_ms / 1000} s after ${scale.warm_up_ms / 1000} s of warm-up`;
   const row = (what: string, { p50_us, p99_us }: { p50_us: number; p99_us: number }): string[] => [
@@ -198,7 +203,7 @@ function headText(
     '# Results of the bench',
     `Made ${new Date().toISOString().slice(0, 16)}Z by \`${command}\`: ${rounds}. What is measured, and how: docs/performance.md. ` +
       'Only figures of one run can be compared with each other.',
-    ...(unavailable === '' ? [] : [unavailable]),
+    ...unavailable,
     tableText(machineTable(folder)),
     tableText(table),
     `Sequential write: ${figure(floor.write_bytes_per_s / 1e6)} MB/s.`,

@@ -54,32 +54,31 @@ interface Row {
   readonly rounds: Round[];
 }
 
-/** The most connections that its own makers load etcd with; more clients share them. */
-const MAX_PEER_CONNECTIONS = 100;
-
 /** The closed loops: all systems and shapes in turn, again in each round. */
 export function closedMeasure(
   shapes: readonly Shape[],
-  peer: (() => Promise<Peer | undefined>) | undefined,
+  peers: { readonly count: number; start(context: Context): Promise<readonly Peer[]> },
 ): Measure {
   return {
     name: 'closed',
     title: 'Closed loops',
-    steps: ({ rounds }) => rounds * shapes.length * (peer === undefined ? 2 : 3),
+    steps: ({ rounds }) => rounds * shapes.length * (2 + peers.count),
     run: async (context) => {
-      const other = await peer?.();
-      const cluster = await warmCluster(context);
+      const others = await peers.start(context);
       try {
-        const systems = [
-          ours(context, cluster),
-          ...(other === undefined ? [] : [peers(context, other)]),
-          ceiling(context),
-        ];
-        const rows = await runRounds(context, shapes, systems);
-        return report(context, rows, other);
+        const cluster = await warmCluster(context);
+        try {
+          const systems = [
+            ours(context, cluster),
+            ...others.map((other) => another(context, other)),
+            ceiling(context),
+          ];
+          return report(context, await runRounds(context, shapes, systems), others);
+        } finally {
+          await cluster.remove();
+        }
       } finally {
-        await other?.stop();
-        await cluster.remove();
+        await Promise.all(others.map((other) => other.stop()));
       }
     },
   };
@@ -119,17 +118,12 @@ function ours(context: Context, cluster: BenchCluster): System {
   };
 }
 
-function peers({ scale }: Context, peer: Peer): System {
+function another({ scale }: Context, peer: Peer): System {
+  const { warm_up_ms, measure_ms } = scale;
   return {
     name: peer.name,
     run: ({ clients, in_flight }) =>
-      peer.run({
-        connections: Math.min(clients, MAX_PEER_CONNECTIONS),
-        clients: clients * in_flight,
-        value_bytes: VALUE_BYTES,
-        warm_up_ms: scale.warm_up_ms,
-        measure_ms: scale.measure_ms,
-      }),
+      peer.run({ clients, in_flight, value_bytes: VALUE_BYTES, warm_up_ms, measure_ms }),
   };
 }
 
@@ -155,7 +149,7 @@ function ceiling({ echo, generator, scale }: Context): System {
   };
 }
 
-function report(context: Context, rows: readonly Row[], peer: Peer | undefined): Section {
+function report(context: Context, rows: readonly Row[], peers: readonly Peer[]): Section {
   return {
     title: 'Closed loops',
     text: [
@@ -163,12 +157,12 @@ function report(context: Context, rows: readonly Row[], peer: Peer | undefined):
         'Every system gets every load in turn, in each round. Medians over the rounds, with the least and the greatest.',
       '"no work" is the same load on a process that answers every line without doing anything: what the load ' +
         'generator itself can do.',
-      ...(peer === undefined ? [] : [`${peer.name}: ${peer.description}.`]),
+      ...peers.map(({ name, description }) => `${name}: ${description}.`),
     ],
     tables: [
       latencyTable(context, rows),
       costTable(rows),
-      ...(peer === undefined ? [] : [ratioTable(rows, peer.name)]),
+      ...peers.map(({ name }) => ratioTable(rows, name)),
     ],
     plots: plots(rows),
   };

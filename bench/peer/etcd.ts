@@ -17,6 +17,9 @@ const run = promisify(execFile);
 const NODES = 3;
 const START_TIMEOUT_MS = 30_000;
 
+/** The most connections that its own makers load etcd with; more clients share them. */
+const MAX_CONNECTIONS = 100;
+
 /** What the Go program prints. */
 interface GoResult {
   readonly per_second: number;
@@ -162,8 +165,8 @@ class Etcd implements Peer {
     const before = pids.map(cpu_us);
     const running = run(this.#generator, [
       `-endpoints=${[...nodes.keys()].join(',')}`,
-      `-connections=${load.connections}`,
-      `-clients=${load.clients}`,
+      `-connections=${Math.min(load.clients, MAX_CONNECTIONS)}`,
+      `-clients=${load.clients * load.in_flight}`,
       `-value-bytes=${load.value_bytes}`,
       `-warm-up=${load.warm_up_ms}ms`,
       `-measure=${load.measure_ms}ms`,

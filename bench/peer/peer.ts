@@ -2,9 +2,9 @@ import type { LatencySummary } from '../../src/cli/load/histogram.js';
 
 /** A load on another system, in a closed loop. */
 export interface PeerLoad {
-  readonly connections: number;
-  /** Requests in flight over all connections. */
   readonly clients: number;
+  /** Requests in flight of each client. */
+  readonly in_flight: number;
   readonly value_bytes: number;
   readonly warm_up_ms: number;
   readonly measure_ms: number;
@@ -18,10 +18,10 @@ export interface PeerResult {
   readonly cost: { readonly leader: number; readonly followers: number; readonly generator: number };
 }
 
-/** A cluster of another system on this machine, with a load generator of its own ecosystem. */
+/** A cluster of another system on this machine, with a load generator that suits it. */
 export interface Peer {
   readonly name: string;
-  /** Name and version, and those of its load generator. */
+  /** What it is, and what it is loaded by. */
   readonly description: string;
   run(load: PeerLoad): Promise<PeerResult>;
   stop(): Promise<void>;

@@ -10,6 +10,7 @@ import { expect } from 'chai';
 import { BenchCluster } from '../../bench/cluster.js';
 import { Generator } from '../../bench/generator.js';
 import { PAXOSD } from '../../bench/paths.js';
+import { Bare } from '../../bench/peer/bare.js';
 import { startEtcd } from '../../bench/peer/etcd.js';
 import { SILENT } from '../../bench/progress.js';
 import { runBench, type BenchOptions } from '../../bench/run.js';
@@ -81,7 +82,7 @@ describe('bench', function () {
     return {
       scale: TINY,
       only: [],
-      peer: undefined,
+      peers: [],
       data_folder: join(folder, 'data'),
       out_folder: join(folder, 'out'),
       profile: false,
@@ -178,14 +179,15 @@ describe('bench', function () {
   });
 
   it('reports closed loops and a failover with their plots, and the hottest functions of the nodes', async () => {
-    const { text, plots } = await report({ only: ['closed', 'failover'], profile: true });
+    const { text, plots } = await report({ only: ['closed', 'failover'], peers: ['bare'], profile: true });
     expect(plots).to.deep.equal(['failover.svg', 'latency.svg', 'throughput.svg']);
     expect(text.match(/^## .*/gm)).to.deep.equal(['## Closed loops', '## Failover', '## Profiles']);
     for (const shape of ['1 × 1', '10 × 1', '10 × 50']) {
-      for (const system of ['paxosd', 'no work']) {
+      for (const system of ['paxosd', 'bare', 'no work']) {
         expect(text).to.match(new RegExp(`\\| ${shape} \\| ${system} \\| [\\d,.]+ .* \\| – \\|`));
       }
     }
+    expect(text).to.match(/\| paxosd ÷ bare \|.*\n.*\n(?:\| \d+ × \d+ (?:\| [\d,.]+ ){4}\|\n){3}/);
     expect(text).to.match(/one request: fdatasync \+ UDP \+ 2 × TCP \| [\d,.]*[1-9]/);
     expect(text).to.match(/\| 1 \| [\d,.]*[1-9].* \| 0 \| reconnect \d+/);
     // Two clusters of three nodes had seven lives; the one that was killed left no profile.
@@ -209,6 +211,30 @@ describe('bench', function () {
       .to.be.an('error')
       .with.property('message')
       .that.matches(/"fast"; there are closed, closed-1, /);
+  });
+
+  it('compares with a bare path that has each answered request on two of three disks', async () => {
+    const generator = new Generator();
+    try {
+      const bare = await Bare.start(folder, { generator, scale: TINY });
+      const load = { clients: 4, in_flight: 8, value_bytes: 64, warm_up_ms: 0, measure_ms: 300 };
+      const { errors, per_second } = await bare.run(load).finally(() => bare.stop());
+      expect(errors).to.equal(0);
+      expect(per_second).to.be.above(0);
+    } finally {
+      await generator.end();
+    }
+    const entriesIn = async (name: string): Promise<number[]> => {
+      const text = await readFile(join(folder, 'bare', name), 'latin1');
+      return [...text.matchAll(/^\{"entry":(\d+),"id":\d+,"asked":\{.*\}\}\}$/gm)].map(([, no]) =>
+        Number(no),
+      );
+    };
+    const entries = await entriesIn('leader');
+    expect(entries).to.have.length.above(0);
+    expect(entries, 'numbered without a gap').to.deep.equal([...entries.keys()]);
+    const elsewhere = new Set([...(await entriesIn('follower-0')), ...(await entriesIn('follower-1'))]);
+    expect([...elsewhere].sort((a, b) => a - b)).to.deep.equal(entries);
   });
 
   it('says what is missing where etcd is not installed', async () => {

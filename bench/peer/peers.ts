@@ -1,0 +1,23 @@
+import type { Context } from '../context.js';
+import { Bare } from './bare.js';
+import { startEtcd } from './etcd.js';
+import type { Peer } from './peer.js';
+
+/** What `--peer` knows. */
+export const PEER_NAMES = ['etcd', 'bare'] as const;
+
+export type PeerName = (typeof PEER_NAMES)[number];
+
+export function isPeerName(name: string): name is PeerName {
+  return PEER_NAMES.some((known) => known === name);
+}
+
+/** Starts another system with its data in `folder`; resolves with a line that says what is missing if it can't be had. */
+export function startPeer(name: PeerName, folder: string, context: Context): Promise<Peer | string> {
+  switch (name) {
+    case 'etcd':
+      return startEtcd(folder);
+    case 'bare':
+      return Bare.start(folder, context);
+  }
+}
