@@ -109,7 +109,7 @@ describe(NO_MOUNTS === undefined ? title : `${title} (partly skipped: ${NO_MOUNT
           const begun = work.history.now();
           if (who === 'all') {
             // With long delays nobody may be able to lead, so that no answer can be waited for.
-            await pause(5 * hang_ms);
+            await pause(3 * hang_ms);
             expectDurableFirst(work, begun, work.history.now(), hang_ms);
           } else await work.more(BETWEEN, 60_000);
           if (who === 'a follower') expect(leader.process.log('abdicated')).to.eql([]);
