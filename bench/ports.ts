@@ -2,13 +2,16 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { LOOPBACK } from './paths.js';
 
-/** Below those that systems give to outgoing connections, so that a node that is down finds its port free again. */
+/**
+ * Ports below those that systems give to outgoing connections: the port of a node that is down must still be free when
+ * it comes back, whatever connects to whom meanwhile.
+ */
 const FIRST_PORT = 12_000;
 const LAST_PORT = 31_999;
 
 const handed_out = new Set<number>();
 
-/** Ports of the loopback that were free for UDP and TCP a moment ago; none is handed out twice. */
+/** Ports of the loopback that were free for UDP and TCP a moment ago, in ascending order; none is handed out twice. */
 export async function freePorts(count: number): Promise<number[]> {
   const found: number[] = [];
   while (found.length < count) {
@@ -17,7 +20,7 @@ export async function freePorts(count: number): Promise<number[]> {
     handed_out.add(port);
     found.push(port);
   }
-  return found;
+  return found.sort((a, b) => a - b);
 }
 
 async function isFree(port: number): Promise<boolean> {
