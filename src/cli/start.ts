@@ -3,6 +3,7 @@ import { createAgent, createLogger, logThrough, type Address, type Agent, type L
 import { levelFrom } from '../server/log.js';
 import { Exit } from './failure.js';
 import { addNodeFlags, agentOptionsFrom, type NodeFlags } from './node-flags.js';
+import { recoveryProgress, type RecoveryProgress } from './recovery-progress.js';
 import { endOnUncaught, onStopSignals } from './signals.js';
 import { onClusterGone, reportToCluster } from './supervised.js';
 import { addressOf } from './values.js';
@@ -23,9 +24,6 @@ Examples:
 
 LOG_LEVEL is one of trace, debug, info (default), warn, error, fatal, silent; the log goes to standard error.
 SIGINT and SIGTERM stop the node properly, a second one at once. Exit codes: 0 stopped, 1 failed, 2 wrong usage.`;
-
-/** How often the log says how far recovery is. */
-const RECOVERY_LINE_MS = 2_000;
 
 /** `paxosd start`: runs a node until it is told to stop. */
 export function addStart(program: Command): void {
@@ -62,16 +60,17 @@ async function start(flags: StartFlags): Promise<Exit> {
   );
   endOnUncaught(logger);
   const log = logThrough(logger);
+  const recovery = recoveryProgress(log);
   const agent = createAgent({
     ...agentOptionsFrom(flags),
     data_dir,
     ...(http !== undefined && { http }),
     log,
     log_debug: logger.isLevelEnabled('debug'),
-    onRecovery: recoveryLines(log),
+    onRecovery: (done_bytes, total_bytes) => recovery.on(done_bytes, total_bytes),
   });
   const ended = endOf(agent);
-  const stop = stopper(agent, log);
+  const stop = stopper(agent, log, recovery);
   onStopSignals(
     (signal) => stop.because(`${signal}: stops`),
     () => process.exit(Exit.Failed),
@@ -80,7 +79,7 @@ async function start(flags: StartFlags): Promise<Exit> {
     agent.on('leader', (leader) => reportToCluster({ report: 'leader', leader: leader ?? null }));
     onClusterGone(() => stop.because('the cluster command is gone: stops'));
   }
-  await agent.start();
+  await agent.start().finally(() => recovery.end());
   stop.started();
   if (flags.supervised) reportToCluster({ report: 'started' });
   return ended;
@@ -94,26 +93,19 @@ function endOf(agent: Agent): Promise<Exit> {
 }
 
 /** Stops a running agent properly. One that still recovers has promised and sent nothing: it just ends. */
-function stopper(agent: Agent, log: Log): { because(reason: string): void; started(): void } {
+function stopper(
+  agent: Agent,
+  log: Log,
+  recovery: RecoveryProgress,
+): { because(reason: string): void; started(): void } {
   let running = false;
   return {
     because: (reason) => {
+      recovery.end();
       log('info', 'stop', reason);
       if (!running) process.exit(Exit.Ok);
       void agent.stop();
     },
     started: () => (running = true),
-  };
-}
-
-/** Says every now and then how far a recovery that takes its time has come. */
-function recoveryLines(log: Log): (done: number, total: number) => void {
-  let last_ms = performance.now();
-  return (done_bytes, total_bytes) => {
-    const now_ms = performance.now();
-    if (now_ms - last_ms < RECOVERY_LINE_MS) return;
-    last_ms = now_ms;
-    const percent = Math.floor((100 * done_bytes) / Math.max(1, total_bytes));
-    log('info', 'recovering', `reads its journal: ${percent} %`, { done_bytes, total_bytes });
   };
 }
