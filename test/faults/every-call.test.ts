@@ -22,6 +22,12 @@ const VALUES_PER_SEGMENT = 4;
 const PADDING_BYTES = 1_000;
 const SEGMENT_BYTES = 2 * VALUES_PER_SEGMENT * PADDING_BYTES;
 
+/** Its many small files make each recovery longer than the one before. */
+const LIVES_PER_CLUSTER = 50;
+
+/** The call at which a life ends, and how often it has made it then. */
+type Death = readonly [call: string, n: number];
+
 /** How a life went: it died at the call where it was to die, or outlived it. */
 type Outcome = 'died' | 'outlived';
 
@@ -42,6 +48,39 @@ describe(tracedTitle('faults: death at every call'), function () {
   const cluster = useClusters();
   const traced = STRACE ? it : it.skip;
 
+  /** Of three nodes one never runs until the end: nothing is acknowledged without the one that dies. */
+  async function pair(): Promise<{
+    all: Cluster;
+    victim: TestNode;
+    work: Load;
+    finish: () => Promise<void>;
+  }> {
+    const all = await cluster({ nodes: 3, starting: [0, 1], segment_bytes: SEGMENT_BYTES });
+    const [victim] = all.nodes as [TestNode];
+    const work = load(all, { echo: true, padding_bytes: PADDING_BYTES });
+    await work.more(5);
+    await victim.kill();
+    const finish = async (): Promise<void> => {
+      await victim.start();
+      await work.more(5);
+      await all.nodes[2]!.start();
+      await work.stop();
+      await expectAlive(all);
+      expectInLog(await sameLog(all), work.acknowledged, work.refused);
+      await Promise.all(all.running.map((node) => node.kill()));
+    };
+    return { all, victim, work, finish };
+  }
+
+  /** Which calls of a life are to be its last. */
+  function wantedOf(calls: readonly string[], counted: ReadonlyMap<string, number>): Death[] {
+    expect([...counted.keys()]).to.include.members([...calls]);
+    return calls.flatMap((call) => {
+      const last = counted.get(call) ?? 0;
+      return spread(last, DEEP ? last : SAMPLES).map((n): Death => [call, n]);
+    });
+  }
+
   /** How often a node makes each call from its start to the first requests. */
   async function callsOf(all: Cluster, node: TestNode, work: Load): Promise<Map<string, number>> {
     const file = join(all.folder, 'calls');
@@ -55,32 +94,20 @@ describe(tracedTitle('faults: death at every call'), function () {
     ['sockets and pipes', WIRE_CALLS],
   ] as const) {
     traced(`row 2: one of the two whose votes are needed dies at every n-th call to ${what}`, async () => {
-      // Of three nodes one never runs: nothing is acknowledged without the one that dies.
-      const all = await cluster({ nodes: 3, starting: [0, 1], segment_bytes: SEGMENT_BYTES });
-      const [victim] = all.nodes as [TestNode];
-      const work = load(all, { echo: true, padding_bytes: PADDING_BYTES });
-      await work.more(5);
-      await victim.kill();
-      const counted = await callsOf(all, victim, work);
-      const wanted = calls.flatMap((call) => {
-        const last = counted.get(call) ?? 0;
-        return spread(last, DEEP ? last : SAMPLES).map((n) => [call, n] as const);
-      });
-      expect([...counted.keys()]).to.include.members([...calls]);
+      let wanted: Death[] | undefined;
       let deaths = 0;
-      for (const [call, n] of wanted) {
-        // The life after a death is the next that dies, so that recoveries are interrupted as well.
-        victim.launchUnder(under(call, `signal=KILL:when=${n}`));
-        if ((await live(victim, work)) === 'died') deaths++;
+      for (let done = 0; wanted === undefined || done < wanted.length; done += LIVES_PER_CLUSTER) {
+        const { all, victim, work, finish } = await pair();
+        wanted ??= wantedOf(calls, await callsOf(all, victim, work));
+        for (const [call, n] of wanted.slice(done, done + LIVES_PER_CLUSTER)) {
+          // The life after a death is the next that dies, so that recoveries are interrupted as well.
+          victim.launchUnder(under(call, `signal=KILL:when=${n}`));
+          if ((await live(victim, work)) === 'died') deaths++;
+        }
+        await finish();
       }
       // How many calls a life makes is not the same each time, so that the last ones may not be reached.
       expect(deaths, `deaths of ${wanted.length}`).to.be.at.least(wanted.length / 2);
-      await victim.start();
-      await work.more(5);
-      await all.nodes[2]!.start();
-      await work.stop();
-      await expectAlive(all);
-      expectInLog(await sameLog(all), work.acknowledged, work.refused);
     });
   }
 });
