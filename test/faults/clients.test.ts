@@ -154,7 +154,10 @@ describe(
         await rm(quick);
         process.kill(first, 'SIGKILL');
         const second = await appPid(leader, first);
-        const before = { chosen: (await leader.status())!.entries.chosen, bytes: residentBytes(leader) };
+        const before = {
+          chosen: (await leader.until('its status', () => true)).entries.chosen,
+          bytes: residentBytes(leader),
+        };
         const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => all.session()));
         for (const { raw, id } of sessions) {
           for (let no = 1; no <= MAX_IN_FLIGHT; no++)

@@ -57,7 +57,7 @@ describe(judgedTitle('faults: floods of datagrams'), function () {
       stopped!.process.signal('SIGSTOP');
       for (let i = 0; i < BURST; i++) await played.send(stopped!, messages[i % messages.length]!);
       await work.more(100);
-      const { entries } = (await leader.status())!;
+      const { entries } = await leader.until('its status', () => true);
       stopped!.process.signal('SIGCONT');
       await stopped!.until('what it missed', (status) => status.entries.chosen >= entries.chosen);
       await stopped!.until('its leader', (status) => status.leader === leader.name);

@@ -20,7 +20,7 @@ const SMALL_MTU_BYTES = 576;
 const LARGE_LENGTH = 60_000;
 
 async function round(node: TestNode): Promise<number> {
-  return (await node.status())!.promised_round;
+  return (await node.until('its status', () => true)).promised_round;
 }
 
 export const rows: Rows = {

@@ -73,7 +73,7 @@ async function cutFollower({ start }: World, can: 'hear' | 'speak'): Promise<voi
           ({ address, last_heard_ms_ago }) => address === follower.name && last_heard_ms_ago! > SILENT_MS,
         ),
       );
-      const { chosen } = (await leader.status())!.entries;
+      const { chosen } = (await leader.until('its status', () => true)).entries;
       await follower.until('what it hears', ({ entries }) => entries.chosen > chosen);
     } else {
       await network.cut(rest, half);
@@ -189,7 +189,7 @@ export const rows: Rows = {
     cutPartly(world, async (all, network, leader) => {
       const [hub] = others(all, leader);
       await network.partition(indicesOf(all, [hub!]), indicesOf(all, others(all, hub!)));
-      const before = (await leader.status())!.entries.chosen;
+      const before = (await leader.until('its status', () => true)).entries.chosen;
       await leader.until('what the hub misses', ({ entries }) => entries.chosen > before + 100);
       await network.heal();
       const rest = others(all, hub!, leader);

@@ -24,9 +24,9 @@ export function others(all: Cluster, ...but: readonly TestNode[]): TestNode[] {
 
 /** Leaves the leader where it was, and in its round. */
 export async function expectSameReign(leader: TestNode, what: () => Promise<void>): Promise<void> {
-  const before = (await leader.status())!;
+  const before = await leader.until('its status', () => true);
   await what();
-  const after = (await leader.status())!;
+  const after = await leader.until('its status', () => true);
   const reign = ({ role, promised_round }: typeof before): object => ({ role, promised_round });
   expect(reign(after)).to.eql(reign(before));
 }

@@ -57,7 +57,7 @@ export interface WireFaults {
   readonly delay_ms?: number;
   /** Chance that with a datagram any earlier one, of whatever age, comes again. */
   readonly replaying?: number;
-  /** On each link one heartbeat in so many milliseconds is lost. */
+  /** One heartbeat in so many milliseconds is lost, on one link or another. */
   readonly lost_heartbeat_ms?: number;
 }
 
