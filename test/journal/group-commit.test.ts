@@ -190,7 +190,9 @@ describe('group commit (spec.md, "Durability")', () => {
     const opened = await Opened.on(storage, {
       segment_bytes: 64 * 1024,
       mayBegin: () => may,
-      onWriting: () => void begun++,
+      onWriting: () => {
+        begun++;
+      },
     });
     const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
     opened.journal.append(accepted(0));
