@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { commit } from './commit.js';
 import { Counters, SOMETIMES, unseen } from './counters.js';
 import { drawPlan, type Plan } from './plan.js';
 import { shrink } from './shrink.js';
@@ -30,14 +30,6 @@ const SLOW_HEALING_MS = 5_000;
 const SHOWN_LINES = 80;
 
 /** The commit that is simulated, if this is a checkout. */
-function commit(): string {
-  try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: 'pipe' }).trim();
-  } catch {
-    return 'unknown';
-  }
-}
-
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { Command, InvalidArgumentError } from 'commander';
+import { commit } from '../../src/sim/commit.js';
 import { judgeMissing } from '../faults/support/judge.js';
 import { porcupine } from './judge.js';
 import { soak } from './soak.js';
@@ -23,14 +23,6 @@ function parseWhole(text: string): number {
 }
 
 /** The commit that runs, if this is a checkout. */
-function commit(): string {
-  try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: 'pipe' }).trim();
-  } catch {
-    return 'unknown';
-  }
-}
-
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeKvRequest } from '../../clients/typescript/index.js';
+import { within } from '../net/support.js';
 import { Cluster } from '../support/cluster.js';
 import { PROJECT } from '../support/process.js';
 import { SeededRandom } from '../support/random.js';
@@ -148,7 +149,7 @@ class Soak {
   /** Lets no new request begin, and waits for the answers of those that have begun. */
   async #quiet(): Promise<void> {
     this.#gate.close();
-    await within(this.#gate.idle(), ANSWERED_TIMEOUT_MS, 'answers to all that was asked');
+    await within(this.#gate.idle(), 'answers to all that was asked', ANSWERED_TIMEOUT_MS);
   }
 
   /** Holds the logs of all nodes, and what clients have seen, against each other. */
@@ -193,18 +194,6 @@ class Soak {
     this.#world.end();
     this.#gate.end();
     this.#probe.close();
-  }
-}
-
-async function within<T>(promise: Promise<T>, timeout_ms: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${timeout_ms} ms for ${what}`)), timeout_ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
