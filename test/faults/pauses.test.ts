@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ExecutedError } from '../../clients/typescript/index.js';
 import { TEST_APP, useClusters } from '../support/cluster-hooks.js';
+import { chance } from './support/chance.js';
 import { inside } from './support/inside.js';
 import { judgedTitle } from './support/judge.js';
 import { executedIn, expectSound, load, RESTLESS, sameLog, type LoadOptions } from './support/load.js';
@@ -105,12 +106,13 @@ describe(tracedTitle(judgedTitle('faults: processes that stand still')), functio
     const all = await cluster({ nodes: 3, app: 'kvapp' });
     const work = load(all, halfPatient(all));
     await work.more(BETWEEN);
+    const random = chance(all);
     const stopped = new Set<number>();
     for (let i = 0; i < TOGGLES; i++) {
-      const index = Math.floor(Math.random() * all.nodes.length);
+      const index = random.below(all.nodes.length);
       all.nodes[index]!.process.signal(stopped.has(index) ? 'SIGCONT' : 'SIGSTOP');
       if (!stopped.delete(index)) stopped.add(index);
-      await pause(Math.random() * MAX_BETWEEN_TOGGLES_MS);
+      await pause(random.next() * MAX_BETWEEN_TOGGLES_MS);
     }
     for (const node of all.nodes) node.process.signal('SIGCONT');
     await work.more(BETWEEN);

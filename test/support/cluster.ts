@@ -183,6 +183,7 @@ export class Cluster {
   readonly #clients: Client[] = [];
   readonly #connections: RawClient[] = [];
   readonly #others: Program[] = [];
+  readonly #notes = new Set<string>();
 
   private constructor(folder: string, nodes: readonly TestNode[]) {
     this.folder = folder;
@@ -247,7 +248,13 @@ export class Cluster {
 
   get output(): string {
     const others = this.#others.map(({ name, stdout, stderr }) => `--- ${name}\n${stdout}${stderr}`);
-    return [...this.nodes.map(({ output }) => output), ...others].join('');
+    const notes = [...this.#notes].map((text) => `--- ${text}\n`);
+    return [...notes, ...this.nodes.map(({ output }) => output), ...others].join('');
+  }
+
+  /** Adds to `output` what whoever reads of a failure has to know. */
+  note(text: string): void {
+    this.#notes.add(text);
   }
 
   /** Starts those of `nodes` that don't run. */

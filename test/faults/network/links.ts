@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { setTimeout as pause } from 'node:timers/promises';
 import { encodeKvRequest } from '../../../clients/typescript/index.js';
 import type { TestNode } from '../../support/cluster.js';
+import { chance } from '../support/chance.js';
 import { expectSound, load } from '../support/load.js';
 import { deep } from '../support/mode.js';
 import type { Rows } from '../support/rows.js';
@@ -32,10 +33,11 @@ export const rows: Rows = {
     const [watched] = others(all, all.nodes[host!]!);
     const before = await round(watched!);
     const end_ms = performance.now() + FLAPPING_MS;
+    const random = chance(all);
     let flaps = 0;
     for (; performance.now() < end_ms; flaps++) {
       await network.plug(host!, flaps % 2 === 0 ? 'down' : 'up');
-      await pause(MIN_FLAP_MS + Math.random() * (MAX_FLAP_MS - MIN_FLAP_MS));
+      await pause(MIN_FLAP_MS + random.next() * (MAX_FLAP_MS - MIN_FLAP_MS));
     }
     await network.plug(host!, 'up');
     await all.leader();

@@ -10,6 +10,8 @@ import {
 } from '../../../clients/typescript/index.js';
 import type { Cluster, LogEntry, TestNode } from '../../support/cluster.js';
 import { eventually, PATIENCE_MS } from '../../support/process.js';
+import { SeededRandom } from '../../support/random.js';
+import { chance, SEED } from './chance.js';
 import { expectLinearizable, History, type Begun } from './history.js';
 
 /** Longer than a cluster takes to recover from anything here: hardly any operation stays open. */
@@ -25,7 +27,7 @@ const DEFAULT_CLIENTS = 4;
 const DEFAULT_KEYS = 3;
 
 /** A put is as likely as a get. */
-const PUT_SHARE = 0.5;
+const DEFAULT_PUT_SHARE = 0.5;
 
 /** Quick to leave a node that says nothing: it may be stopped, or cut off. */
 export const RESTLESS = { silence_ms: 500, greeting_ms: 500 } as const;
@@ -42,6 +44,10 @@ export interface LoadOptions {
   /** Makes the client with this number. */
   readonly client: (number: number) => Pick<Client, 'request'>;
   readonly clients?: number;
+  /** Each client draws its operations from this and its number. */
+  readonly seed?: number;
+  /** How likely an operation is a put. */
+  readonly put_share?: number;
   /** Keys in use at a time. */
   readonly keys?: number;
   readonly pace_ms?: number;
@@ -71,6 +77,8 @@ export class Load {
   constructor(options: LoadOptions) {
     this.#options = {
       clients: DEFAULT_CLIENTS,
+      seed: SEED,
+      put_share: DEFAULT_PUT_SHARE,
       keys: DEFAULT_KEYS,
       pace_ms: PACE_MS,
       timeout_ms: OPERATION_TIMEOUT_MS,
@@ -105,12 +113,25 @@ export class Load {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /**
+   * Gets every key once, after `stop`: what was acknowledged and is lost shows in the history then, whatever was asked
+   * before.
+   */
+  async readAll(): Promise<void> {
+    if (this.#options.echo) return;
+    const number = this.#options.clients;
+    const client = this.#options.client(number);
+    const keys = new Set(this.history.operations.map(({ key }) => key));
+    for (const key of keys) await this.#ask(client, this.history.get(number, key), { op: 'get', key });
+  }
+
   async #run(number: number): Promise<void> {
-    const { echo, padding_bytes, pace_ms } = this.#options;
+    const { echo, padding_bytes, pace_ms, put_share, seed } = this.#options;
+    const random = new SeededRandom(seed + number);
     const client = this.#options.client(number);
     for (let i = 0; this.#going; i++) {
-      const key = this.#key();
-      if (echo || Math.random() < PUT_SHARE) {
+      const key = this.#key(random);
+      if (echo || random.chance(put_share)) {
         const value = `${number}.${i}${'.'.repeat(padding_bytes)}`;
         await this.#ask(client, this.history.put(number, key, value), { op: 'put', key, value });
       } else await this.#ask(client, this.history.get(number, key), { op: 'get', key });
@@ -118,9 +139,9 @@ export class Load {
     }
   }
 
-  #key(): string {
+  #key(random: SeededRandom): string {
     const generation = Math.floor(this.#begun++ / GENERATION);
-    return `${generation}.${Math.floor(Math.random() * this.#options.keys)}`;
+    return `${generation}.${random.below(this.#options.keys)}`;
   }
 
   async #ask(client: Pick<Client, 'request'>, begun: Begun, request: KvRequest): Promise<void> {
@@ -160,7 +181,8 @@ function told(request: KvRequest, { value }: Answer): string | undefined {
 
 /** Load on a cluster through the product's own clients. */
 export function load(all: Cluster, options: Partial<LoadOptions> = {}): Load {
-  return new Load({ client: () => all.client(RESTLESS), ...options });
+  const { seed } = chance(all);
+  return new Load({ client: () => all.client(RESTLESS), seed, ...options });
 }
 
 /** The entries at which requests were executed, by `id:no`: repetitions and no-ops have no effect. */
@@ -233,6 +255,7 @@ export async function expectSound(
 ): Promise<LogEntry[]> {
   await expectAlive(all);
   await work.stop();
+  await work.readAll();
   const log = await sameLog(all, among);
   expectInLog(log, work.acknowledged, work.refused);
   await expectLinearizable(work.history);
