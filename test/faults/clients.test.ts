@@ -9,6 +9,7 @@ import { freePorts, LOOPBACK } from '../support/cluster-ports.js';
 import { useClusters } from '../support/cluster-hooks.js';
 import type { Cluster, TestNode } from '../support/cluster.js';
 import { eventually, gone, isOnPath, PROJECT, type Program } from '../support/process.js';
+import { PATIENT } from './network/support.js';
 import { History } from './support/history.js';
 import { judgedTitle } from './support/judge.js';
 import {
@@ -115,11 +116,11 @@ describe(
     afterEach(() => rm(folder, { recursive: true, force: true }));
 
     slow('row 27: a client and a follower that read a byte a second: their buffers are bounded', async () => {
-      const flags = ['--max-buffered-bytes', String(MAX_BUFFERED_BYTES)];
+      const flags = [...PATIENT, '--max-buffered-bytes', String(MAX_BUFFERED_BYTES)];
       const all = await cluster({ nodes: 3, app: 'kvapp', flags });
       const work = load(all);
       const leader = await all.leader();
-      const client = all.client();
+      const client = all.client({ timeout_ms: FAULTS_TIMEOUT_MS });
       const { entry } = await client.request(put('large', 'x'.repeat(LARGE_LENGTH)));
       const before = residentBytes(leader);
       slowReader(all, leader, [{ type: 13, request: { noset: true } }]);
@@ -146,7 +147,7 @@ describe(
       async () => {
         const { command, quick } = await slowApp(folder);
         await writeFile(quick, '');
-        const all = await cluster({ nodes: 3, app: command });
+        const all = await cluster({ nodes: 3, app: command, flags: PATIENT });
         const work = load(all);
         await work.more(50);
         const leader = await all.leader();

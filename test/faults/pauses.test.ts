@@ -5,7 +5,7 @@ import { TEST_APP, useClusters } from '../support/cluster-hooks.js';
 import { chance } from './support/chance.js';
 import { inside } from './support/inside.js';
 import { judgedTitle } from './support/judge.js';
-import { executedIn, expectSound, load, RESTLESS, sameLog, type LoadOptions } from './support/load.js';
+import { executedIn, expectSound, halfPatient, load, RESTLESS, sameLog } from './support/load.js';
 import { deep, FAULTS_TIMEOUT_MS } from './support/mode.js';
 import { ONE_DISK_THREAD, STRACE, tamper, tracedTitle } from './support/strace.js';
 
@@ -28,11 +28,6 @@ describe(tracedTitle(judgedTitle('faults: processes that stand still')), functio
   this.timeout(FAULTS_TIMEOUT_MS);
   const cluster = useClusters();
   const traced = STRACE ? it : it.skip;
-
-  /** Half of the clients wait for a silent node: what they asked is still in its sockets when it goes on. */
-  const halfPatient = (all: Awaited<ReturnType<typeof cluster>>): Partial<LoadOptions> => ({
-    client: (number) => all.client(number % 2 === 0 ? RESTLESS : { silence_ms: 40_000 }),
-  });
 
   for (const pause_ms of PAUSES_MS) {
     it(`row 5: SIGSTOP of the leader for ${pause_ms} ms, then SIGCONT: no stale answer`, async () => {

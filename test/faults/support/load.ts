@@ -32,6 +32,9 @@ const DEFAULT_PUT_SHARE = 0.5;
 /** Quick to leave a node that says nothing: it may be stopped, or cut off. */
 export const RESTLESS = { silence_ms: 500, greeting_ms: 500 } as const;
 
+/** Longer than any operation may take. */
+const PATIENT_SILENCE_MS = 40_000;
+
 /** A request that was answered, and where it was in time. */
 export interface Acknowledged {
   readonly value: string;
@@ -167,7 +170,7 @@ export class Load {
 }
 
 /** What a get found; throws if the answer isn't one to this request. */
-function told(request: KvRequest, { value }: Answer): string | undefined {
+export function told(request: KvRequest, { value }: Pick<Answer, 'value'>): string | undefined {
   const answer = decodeKvAnswer(value);
   const asked = JSON.stringify(request);
   if (answer?.ok !== true) {
@@ -183,6 +186,11 @@ function told(request: KvRequest, { value }: Answer): string | undefined {
 export function load(all: Cluster, options: Partial<LoadOptions> = {}): Load {
   const { seed } = chance(all);
   return new Load({ client: () => all.client(RESTLESS), seed, ...options });
+}
+
+/** Half of the clients wait for a silent node: what they asked is still in its sockets when it goes on. */
+export function halfPatient(all: Cluster): Partial<LoadOptions> {
+  return { client: (number) => all.client(number % 2 === 0 ? RESTLESS : { silence_ms: PATIENT_SILENCE_MS }) };
 }
 
 /** The entries at which requests were executed, by `id:no`: repetitions and no-ops have no effect. */
