@@ -1,4 +1,5 @@
-import { NO_REQUEST, sameDecree, type Decree } from './decree.js';
+import { decreeOf, NO_REQUEST, sameDecree, type Decree } from './decree.js';
+import { EntryMap } from './entry-map.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { chosenDecree, isKnownChosen, learnChosen, markIfNoticed } from './learner.js';
@@ -14,7 +15,7 @@ export interface AcceptorState {
   /** One promise for the whole log. Never goes back, over crashes too. */
   promised: Promised;
   /** Acceptances from the learner's `retained` on; sparse. */
-  readonly accepted: Map<Entry, Acceptance>;
+  readonly accepted: EntryMap<Acceptance>;
   /** One more than the last entry ever accepted at. */
   length: number;
 }
@@ -27,7 +28,7 @@ export interface Acceptance {
 }
 
 export function newAcceptor(): AcceptorState {
-  return { promised: NOTHING_PROMISED, accepted: new Map(), length: 0 };
+  return { promised: NOTHING_PROMISED, accepted: new EntryMap(), length: 0 };
 }
 
 type Accepting = Pick<AgentState, 'acceptor' | 'learner' | 'loaded'>;
@@ -134,7 +135,7 @@ export function onAcceptRequest(
     });
     return undefined;
   }
-  const decree: Decree = { ...m.request, value: m.value };
+  const decree = decreeOf(m.request, m.value);
   const before = acceptanceAt(agent, m.entry);
   if (before?.round === m.round) {
     if (!sameDecree(before.decree, decree)) return 'other-value';
@@ -166,10 +167,11 @@ export function recordAcceptance(
   entry: Entry,
   acceptance: Acceptance,
 ): number {
-  const at = out.persist({ verdict: 'accepted', entry, ...acceptance });
+  const { round, owner, decree } = acceptance;
+  const at = out.persist({ verdict: 'accepted', entry, round, owner, decree });
   keepAcceptance(agent, entry, acceptance);
   markIfNoticed(agent, entry);
-  if (mutants.commit_at_acceptor) learnChosen(agent.learner, entry, acceptance.decree);
+  if (mutants.commit_at_acceptor) learnChosen(agent.learner, entry, decree);
   return at;
 }
 

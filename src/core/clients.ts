@@ -13,7 +13,7 @@ import {
   type Connection,
   type Queued,
 } from './connections.js';
-import { NO_REQUEST, type Decree, type Request } from './decree.js';
+import { decreeOf, NO_REQUEST, type Decree, type Request } from './decree.js';
 import { knownLeader } from './election.js';
 import { errorText, type ErrorCode } from './errors.js';
 import {
@@ -204,7 +204,7 @@ function onRequest(
   }
   enqueue(agent, out, reign, {
     connection: connection.name,
-    message: { ...message, request: own },
+    message: { type: message.type, request: own, entry: message.entry, value: message.value },
     ticks: 0,
   });
 }
@@ -263,7 +263,7 @@ function enqueue(agent: Serving, out: Outbox, reign: Reign, queued: Queued): voi
 
 function proposeRequest(agent: Serving, out: Outbox, reign: Reign, queued: Queued): void {
   const { request, value } = queued.message;
-  const decree: Decree = { ...request, value };
+  const decree = decreeOf(request, value);
   const entry = proposeNew(agent, out, reign, decree);
   noteProposed(agent, decree, entry);
   awaitEntry(agent, out, queued.connection, request, entry);

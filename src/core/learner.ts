@@ -1,4 +1,5 @@
 import { isNoOp, sameDecree, type Decree } from './decree.js';
+import { EntryMap } from './entry-map.js';
 import { entry as entryOf, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { RETAINED_ENTRIES, RETAINED_VALUE_LENGTH } from './limits.js';
@@ -15,7 +16,7 @@ export interface LearnerState {
   /** The commit index as last written to the journal; at most `committed`. */
   recorded: Entry;
   /** Chosen decrees from `retained` on: those behind the commit index still in memory, and those beyond a hole. */
-  readonly chosen: Map<Entry, Decree>;
+  readonly chosen: EntryMap<Decree>;
   /** Chosen entries below this are in the journal only. At most `committed`. */
   retained: Entry;
   /** Total length of the values from `retained` to `committed`. */
@@ -46,7 +47,7 @@ export function newLearner(): LearnerState {
   return {
     committed: entryOf(0),
     recorded: entryOf(0),
-    chosen: new Map(),
+    chosen: new EntryMap(),
     retained: entryOf(0),
     retained_length: 0,
     notice: undefined,

@@ -1,5 +1,6 @@
 import { recordAcceptance, recordPromise, report } from './acceptor.js';
-import { NO_OP, NO_REQUEST, sameDecree, type Decree } from './decree.js';
+import { decreeOf, NO_OP, NO_REQUEST, sameDecree, type Decree } from './decree.js';
+import { EntryMap } from './entry-map.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Position, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { isKnownChosen, learnChosen } from './learner.js';
@@ -68,7 +69,7 @@ export interface Reign {
   inherited_next: number;
   /** The next entry for a new value. */
   next: Entry;
-  readonly in_flight: Map<Entry, Flight>;
+  readonly in_flight: EntryMap<Flight>;
   /** Session ids issued at this round. */
   issued: number;
   /**
@@ -263,7 +264,7 @@ export function beginReign(agent: Proposing): Reign {
     inherited,
     inherited_next: 0,
     next: entryOf(length),
-    in_flight: new Map(),
+    in_flight: new EntryMap(),
     issued: 0,
     gained: 0,
   };
@@ -281,7 +282,7 @@ function valueToPropose(candidate: Candidate, entry: Entry): Decree {
     if (reported === undefined || !outranks(reported.round, NO_ROUND)) continue;
     if (best === undefined || outranks(reported.round, best.round)) best = reported;
   }
-  return best === undefined ? NO_OP : { ...best.request, value: best.value };
+  return best === undefined ? NO_OP : decreeOf(best.request, best.value);
 }
 
 /** A deliberate mistake: the value that most acceptors report. */
@@ -290,7 +291,7 @@ function mostReported(candidate: Candidate, entry: Entry): Decree {
   for (const known of candidate.reports.values()) {
     const reported = known.values.get(entry);
     if (reported === undefined || !outranks(reported.round, NO_ROUND)) continue;
-    const decree = { ...reported.request, value: reported.value };
+    const decree = decreeOf(reported.request, reported.value);
     const key = JSON.stringify(decree);
     counts.set(key, { decree, votes: (counts.get(key)?.votes ?? 0) + 1 });
   }

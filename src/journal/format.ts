@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { formatAddress, indexOfAddress, type Address } from '../core/address.js';
-import { NO_REQUEST, type Decree, type Request } from '../core/decree.js';
+import { decreeOf, NO_REQUEST, type Request } from '../core/decree.js';
 import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
@@ -334,10 +334,6 @@ function requestOf({ id, no, noset }: Request): Request {
   return { id, no, noset };
 }
 
-function decreeOf({ request, value }: { readonly request: Request; readonly value: string }): Decree {
-  return { id: request.id, no: request.no, noset: request.noset, value };
-}
-
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
 
@@ -361,10 +357,10 @@ export function parseRecord(text: string, members: Members): Parsed {
   }
   if (message.type === MessageType.AcceptRequest && verdict === 'accepted') {
     const { entry, round } = message;
-    return { ok: true, record: { verdict, entry, round, owner: sender, decree: decreeOf(message) } };
+    return { ok: true, record: { verdict, entry, round, owner: sender, decree: decreeOf(message.request, message.value) } };
   }
   if (message.type === MessageType.LogResponse && verdict === 'learnt') {
-    return { ok: true, record: { verdict, entry: message.entry, peer: sender, decree: decreeOf(message) } };
+    return { ok: true, record: { verdict, entry: message.entry, peer: sender, decree: decreeOf(message.request, message.value) } };
   }
   return refused(`"${verdict}" is no verdict of this node on a message of type ${message.type}`);
 }

@@ -1,5 +1,6 @@
 import { newAnswers } from '../../core/answers.js';
 import { newClients, type ClientsState } from '../../core/connections.js';
+import { EntryMap } from '../../core/entry-map.js';
 import type { LearnerState } from '../../core/learner.js';
 import type { Candidate, ProposerState, Reign } from '../../core/proposer.js';
 import type { Session, SessionTable } from '../../core/sessions.js';
@@ -12,7 +13,7 @@ export function cloneAgent(agent: AgentState): AgentState {
     config: agent.config,
     acceptor: {
       promised: acceptor.promised,
-      accepted: new Map(acceptor.accepted),
+      accepted: new EntryMap(acceptor.accepted),
       length: acceptor.length,
     },
     learner: cloneLearner(agent.learner),
@@ -29,7 +30,7 @@ export function cloneAgent(agent: AgentState): AgentState {
 function cloneLearner(learner: LearnerState): LearnerState {
   return {
     ...learner,
-    chosen: new Map(learner.chosen),
+    chosen: new EntryMap(learner.chosen),
     sessions: cloneSessions(learner.sessions),
     executed: learner.executed.slice(),
   };
@@ -59,7 +60,7 @@ function cloneCandidate(candidate: Candidate): Candidate {
 }
 
 function cloneReign(reign: Reign): Reign {
-  const in_flight: Reign['in_flight'] = new Map();
+  const in_flight: Reign['in_flight'] = new EntryMap();
   for (const [entry, flight] of reign.in_flight) in_flight.set(entry, { ...flight });
   return { ...reign, in_flight };
 }

@@ -2,6 +2,7 @@ import { newAnswers } from '../../core/answers.js';
 import { newCatchup } from '../../core/catchup.js';
 import { newClients } from '../../core/connections.js';
 import { newElection } from '../../core/election.js';
+import { EntryMap } from '../../core/entry-map.js';
 import { entry as entryOf, position, type Entry, type Round } from '../../core/ids.js';
 import type { RoundValue } from '../../core/message.js';
 import type { Candidate, Reign } from '../../core/proposer.js';
@@ -69,7 +70,7 @@ function settleCandidate(candidate: Candidate): Candidate {
 /** What was inherited has been proposed at once, as there is room; below the gap only the learner's index matters. */
 function settleReign(agent: AgentState, reign: Reign, bounds: Bounds): Reign {
   const { learner } = agent;
-  const in_flight: Reign['in_flight'] = new Map();
+  const in_flight: Reign['in_flight'] = new EntryMap();
   for (const [entry, { decree, votes }] of reign.in_flight)
     in_flight.set(entry, { decree, votes: bounds.learners ? votes : (0 as typeof votes), ticks: 0 });
   let { next } = reign;
@@ -120,7 +121,7 @@ export function stateKey(agent: AgentState): string {
   return parts.join('|');
 }
 
-function byEntry<T>(map: ReadonlyMap<Entry, T>, show: (value: T) => string): string {
+function byEntry<T>(map: Iterable<readonly [Entry, T]>, show: (value: T) => string): string {
   const shown = [...map].sort(([a], [b]) => a - b).map(([entry, value]) => `${entry}:${show(value)}`);
   return shown.join();
 }

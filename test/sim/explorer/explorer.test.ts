@@ -25,7 +25,7 @@ function explored(bounds: Bounds, reduction: Reduction = 'full'): [Explorer, Res
 function show(explorer: Explorer, id: number): string {
   const { acceptor, learner, proposer, seen } = explorer.cores.get(id).live;
   const { candidate, reign } = proposer;
-  const sorted = <K extends number, V, R>(map: ReadonlyMap<K, V>, value: (v: V) => R): [K, R][] =>
+  const sorted = <K extends number, V, R>(map: Iterable<readonly [K, V]>, value: (v: V) => R): [K, R][] =>
     [...map].sort(([a], [b]) => a - b).map(([key, v]) => [key, value(v)]);
   return JSON.stringify([
     acceptor.promised,

@@ -1,0 +1,122 @@
+import type { Entry } from './ids.js';
+
+/** Slots of a map that has just been made: enough for what the explorer and most tests put in. */
+const FIRST_SLOTS = 4;
+
+/** Slots at most: more than the entries that an agent keeps behind its commit index and accepts ahead of it. */
+const MAX_SLOTS = 16_384;
+
+/** In a slot that holds nothing. */
+const NOTHING = -1;
+
+/**
+ * A map from entries of the log, for entries that come and go in about their own order. It is a ring: the place of an
+ * entry is its number modulo the number of slots, which doubles when two entries want the same one. A hash table of the
+ * platform would do, but is rehashed again and again under such a load, and costs ten times as much. Entries too far apart
+ * for any ring are kept in such a table nevertheless.
+ */
+export class EntryMap<V> {
+  #entries: number[];
+  #values: (V | undefined)[];
+  #size = 0;
+  /** Those whose slot belongs to another entry. */
+  #others: Map<Entry, V> | undefined;
+
+  constructor(pairs: Iterable<readonly [Entry, V]> = []) {
+    this.#entries = new Array<number>(FIRST_SLOTS).fill(NOTHING);
+    this.#values = new Array<V | undefined>(FIRST_SLOTS).fill(undefined);
+    for (const [entry, value] of pairs) this.set(entry, value);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(entry: Entry): boolean {
+    const slot = entry & (this.#entries.length - 1);
+    return this.#entries[slot] === entry || this.#others?.has(entry) === true;
+  }
+
+  get(entry: Entry): V | undefined {
+    const slot = entry & (this.#entries.length - 1);
+    return this.#entries[slot] === entry ? this.#values[slot] : this.#others?.get(entry);
+  }
+
+  set(entry: Entry, value: V): this {
+    for (;;) {
+      const slot = entry & (this.#entries.length - 1);
+      const there = this.#entries[slot];
+      if (there === entry) {
+        this.#values[slot] = value;
+        return this;
+      }
+      if (there === NOTHING && this.#others?.has(entry) !== true) {
+        this.#entries[slot] = entry;
+        this.#values[slot] = value;
+        this.#size++;
+        return this;
+      }
+      if (this.#entries.length >= MAX_SLOTS) return this.#setAside(entry, value);
+      this.#grow();
+    }
+  }
+
+  delete(entry: Entry): boolean {
+    const slot = entry & (this.#entries.length - 1);
+    if (this.#entries[slot] === entry) {
+      this.#entries[slot] = NOTHING;
+      this.#values[slot] = undefined;
+    } else if (this.#others?.delete(entry) !== true) return false;
+    this.#size--;
+    return true;
+  }
+
+  clear(): void {
+    this.#entries.fill(NOTHING);
+    this.#values.fill(undefined);
+    this.#others = undefined;
+    this.#size = 0;
+  }
+
+  /** What is in it now, in the order of the log. */
+  *[Symbol.iterator](): IterableIterator<[Entry, V]> {
+    for (const entry of this.keys()) yield [entry, this.get(entry) as V];
+  }
+
+  /** The entries that are in it now, in the order of the log. */
+  keys(): Entry[] {
+    const kept = this.#entries.filter((entry) => entry !== NOTHING) as Entry[];
+    if (this.#others !== undefined) kept.push(...this.#others.keys());
+    return kept.sort((a, b) => a - b);
+  }
+
+  /** What they map to, in the same order. */
+  values(): V[] {
+    return this.keys().map((entry) => this.get(entry) as V);
+  }
+
+  /** For texts of whole states. */
+  toJSON(): [Entry, V][] {
+    return [...this];
+  }
+
+  #setAside(entry: Entry, value: V): this {
+    this.#others ??= new Map();
+    if (!this.#others.has(entry)) this.#size++;
+    this.#others.set(entry, value);
+    return this;
+  }
+
+  #grow(): void {
+    const entries = this.#entries;
+    const values = this.#values;
+    const slots = 2 * entries.length;
+    this.#entries = new Array<number>(slots).fill(NOTHING);
+    this.#values = new Array<V | undefined>(slots).fill(undefined);
+    for (const [i, entry] of entries.entries()) {
+      if (entry === NOTHING) continue;
+      this.#entries[entry & (slots - 1)] = entry;
+      this.#values[entry & (slots - 1)] = values[i];
+    }
+  }
+}
