@@ -2,6 +2,7 @@ import type { Address } from '../core/address.js';
 import type { Request } from '../core/decree.js';
 import { NO_ROUND, type Entry } from '../core/ids.js';
 import { MESSAGE_NAMES, MessageType, isPeerMessage, type Message, type RoundValue } from '../core/message.js';
+import { literalOf } from './literals.js';
 
 /**
  * Messages as JSON, put together by hand: the shape of each is known, zero values are left out on the way
@@ -14,6 +15,11 @@ function numberField(name: string, n: number): string {
 
 function stringField(name: string, text: string): string {
   return text === '' ? '' : `,"${name}":${JSON.stringify(text)}`;
+}
+
+/** A value, which is written more than once (`literalOf`). */
+function valueField(value: string): string {
+  return value === '' ? '' : `,"value":${literalOf(value)}`;
 }
 
 /** `{…}` around pieces of which the first may begin with a comma. */
@@ -30,21 +36,28 @@ function requestPieces(request: Request, at: Entry | 0): string {
   );
 }
 
+/** `request` as an object. A session's requests, which are nearly all, need no search for the first comma. */
+function requestObject(request: Request, at: Entry | 0): string {
+  const { id, no, noset } = request;
+  if (id === 0 || no === 0 || at === 0 || noset) return object(requestPieces(request, at));
+  return `{"id":${id},"no":${no},"entry":${at}}`;
+}
+
 /** `request` as types 1 to 5 carry it: an object is no zero value, so it stands even when empty. */
 function requiredRequest(request: Request, at: Entry): string {
-  return `,"request":${object(requestPieces(request, at))}`;
+  return `,"request":${requestObject(request, at)}`;
 }
 
 /** `request` of all others, where nothing obliges an empty one to be sent. */
 function optionalRequest(request: Request, at: Entry | 0): string {
-  const pieces = requestPieces(request, at);
-  return pieces === '' ? '' : `,"request":${object(pieces)}`;
+  const text = requestObject(request, at);
+  return text === '{}' ? '' : `,"request":${text}`;
 }
 
 /** A reported acceptance; its entry is the message's and isn't repeated. */
 function roundValueField({ round, value, request }: RoundValue): string {
   if (round === NO_ROUND) return ',"roundvalue":{"round":-1}';
-  const pieces = numberField('round', round) + stringField('value', value) + optionalRequest(request, 0);
+  const pieces = numberField('round', round) + valueField(value) + optionalRequest(request, 0);
   return `,"roundvalue":${object(pieces)}`;
 }
 
@@ -54,7 +67,7 @@ function leaderFields(leader: { readonly leaderaddress: string; readonly leaderp
 
 /** A client's value stands in its `request`, as in the base text. */
 function clientRequestFields(request: Request, at: Entry, value: string): string {
-  const pieces = requestPieces(request, at) + stringField('value', value);
+  const pieces = requestPieces(request, at) + valueField(value);
   return (pieces === '' ? '' : `,"request":${object(pieces)}`) + numberField('entry', at);
 }
 
@@ -90,7 +103,7 @@ function fields(message: Message): string {
       return (
         optionalRequest(message.request, message.entry) +
         numberField('entry', message.entry) +
-        stringField('value', message.value)
+        valueField(message.value)
       );
     case MessageType.ClientRedirect:
       return leaderFields(message);
@@ -124,9 +137,9 @@ function voteFields(message: Vote): string {
     case MessageType.Nack:
       return roundValueField(message.roundvalue) + numberField('promised', message.promised);
     case MessageType.AcceptRequest:
-      return stringField('value', message.value) + numberField('committed', message.committed);
+      return valueField(message.value) + numberField('committed', message.committed);
     case MessageType.Accepted:
-      return stringField('value', message.value);
+      return valueField(message.value);
   }
 }
 
@@ -151,5 +164,6 @@ export function encodeMessage(message: Message, from: Address | undefined): stri
     throw new Error(`${MESSAGE_NAMES[message.type] ?? 'a message'} between agents must name its sender`);
   }
   const sender = from === undefined ? '' : senderPieces(from);
-  return object(numberField('type', message.type) + sender + fields(message));
+  if (message.type === MessageType.Empty) return object(sender);
+  return `{"type":${message.type}${sender}${fields(message)}}`;
 }

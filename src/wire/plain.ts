@@ -3,6 +3,7 @@ import { NO_REQUEST, type Request } from '../core/decree.js';
 import { clientId, entry, requestNumber, round, type Entry } from '../core/ids.js';
 import { fitsDatagram, MAX_ROUND } from '../core/limits.js';
 import { MessageType, type Message } from '../core/message.js';
+import { rememberLiteral } from './literals.js';
 
 /**
  * A short cut through the codec for what makes up nearly all traffic: a message of one of five types in the plainest
@@ -93,6 +94,14 @@ function stringOf(name: string): string | undefined {
   return ESCAPED.test(content) ? unescaped(text.slice(start, at)) : content;
 }
 
+/** As `stringOf`, for a value that will be written again. */
+function valueOf(name: string): string | undefined {
+  const start = at + name.length + (opened ? 0 : 1);
+  const value = stringOf(name);
+  if (value !== undefined && value !== '') rememberLiteral(value, text.slice(start, at));
+  return value;
+}
+
 /** Whether an odd number of backslashes stands before a quote. The one that opens the string ends the count. */
 function isEscaped(quote: number): boolean {
   let start = quote;
@@ -134,7 +143,7 @@ function requestField(): PlainRequest | undefined {
   const no = numberOf('"no":');
   const inside = key('"entry":') ? digits() : undefined;
   const noset = key('"noset":true');
-  const value = stringOf('"value":');
+  const value = valueOf('"value":');
   if (id < 0 || no < 0 || inside === -1 || value === undefined) return undefined;
   if (text.charCodeAt(at) !== CLOSING_BRACE) return undefined;
   at++;
@@ -187,7 +196,7 @@ function readVote(type: 4 | 5): Message | undefined {
   const { request } = inside;
   const bound = entryField(inside.entry);
   const r = numberOf('"round":');
-  const value = stringOf('"value":');
+  const value = type === MessageType.AcceptRequest ? valueOf('"value":') : stringOf('"value":');
   if (bound === undefined || r < 0 || r >= MAX_ROUND || value === undefined) return undefined;
   if (type === MessageType.Accepted) return { type, request, entry: bound, round: round(r), value };
   const committed = numberOf('"committed":');
@@ -207,7 +216,7 @@ function readResponse(type: 12 | 14): Message | undefined {
   const inside = requestField();
   if (inside === undefined || inside.value !== '') return undefined;
   const bound = entryField(inside.entry);
-  const value = stringOf('"value":');
+  const value = valueOf('"value":');
   if (bound === undefined || value === undefined) return undefined;
   return { type, request: inside.request, entry: bound, value };
 }

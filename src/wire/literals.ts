@@ -1,0 +1,54 @@
+/**
+ * The JSON texts of values, kept for a while. A value is read once and written several times on its way: for the other
+ * agents, for the journal, for the application. Finding its text again costs a tenth of making it.
+ *
+ * A value has one place among these, which it shares with others: the latest stays. So nothing has to be kept in order
+ * or thrown away, and no more is kept than there are places.
+ */
+
+/** Places; more than the values that one turn of a busy node handles. A power of two. */
+const PLACES = 1024;
+
+/**
+ * Texts longer than this are not kept. A kept text may hold all that it was cut from, a datagram or 64 KiB of a
+ * connection: 64 MiB if no two were neighbours, and a few usually.
+ */
+const MAX_KEPT_LENGTH = 1024;
+
+/** An escape that JSON.stringify might not have chosen: any but those of quotes and backslashes. */
+const UNUSUAL_ESCAPE = /\\[^"\\]/;
+
+const values = new Array<string>(PLACES).fill('');
+const literals = new Array<string>(PLACES).fill('""');
+
+/** Drawn from the length and a few characters, most of them at the end, where values differ most often. */
+function placeOf(value: string): number {
+  const { length } = value;
+  let place = length;
+  for (let back = 1; back <= 5; back++) place = Math.imul(place, 31) + (value.charCodeAt(length - back) | 0);
+  for (let part = 1; part <= 4; part++) place = Math.imul(place, 31) + (value.charCodeAt((length * part) >> 3) | 0);
+  return (place ^ (place >>> 11)) & (PLACES - 1);
+}
+
+/** `value` as JSON.stringify writes it. */
+export function literalOf(value: string): string {
+  const place = placeOf(value);
+  const known = values[place];
+  const literal = literals[place];
+  if (known === value && literal !== undefined) return literal;
+  const made = JSON.stringify(value);
+  keep(place, value, made);
+  return made;
+}
+
+/** Keeps the literal that a value was read from, if JSON.stringify would write the same. */
+export function rememberLiteral(value: string, literal: string): void {
+  const isPlain = literal.length === value.length + 2;
+  if (isPlain || !UNUSUAL_ESCAPE.test(literal)) keep(placeOf(value), value, literal);
+}
+
+function keep(place: number, value: string, literal: string): void {
+  if (literal.length > MAX_KEPT_LENGTH) return;
+  values[place] = value;
+  literals[place] = literal;
+}
