@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import type { Readable } from 'node:stream';
 import split2 from 'split2';
 import { parseErrorText } from './errors.js';
 import {
@@ -76,14 +77,20 @@ export async function serveApp(node: ServerAddress, handle: AppHandler): Promise
   socket.write(
     encodeLine({ type: MessageType.ClientConnectRequest }) + encodeLine({ type: MessageType.ClientApp }),
   );
+  const waiting = new WaitingLines(lines);
   try {
-    for await (const line of lines) {
-      for (const message of readLine(String(line), socket.destroyed)) {
-        const answer = await apply(message, handle);
+    for (
+      let line = await waiting.next();
+      line !== undefined;
+      line = waiting.take() ?? (await waiting.next())
+    ) {
+      for (const message of readLine(line, socket.destroyed)) {
+        const applied = apply(message, handle);
+        const answer = typeof applied === 'object' ? await applied : applied;
         if (answer === undefined) continue;
         // Answers to values that came in one chunk leave in one.
         if (socket.writableCorked === 0) corkForNow(socket);
-        if (!socket.write(encodeLine(answer)) && !socket.destroyed) await drained(socket);
+        if (!socket.write(answer) && !socket.destroyed) await drained(socket);
       }
     }
   } catch (error) {
@@ -94,6 +101,56 @@ export async function serveApp(node: ServerAddress, handle: AppHandler): Promise
   }
   if (link.connected) return;
   throw new Error(`can't reach the node at ${formatServer(node)}: ${link.error?.message ?? 'closed'}`);
+}
+
+/** Lines that may wait for a handler that takes its time before the node is read no further. */
+const MAX_WAITING_LINES = 1024;
+
+/** The lines of a stream, one after the other. Those that have arrived are there at once, without a promise each. */
+class WaitingLines {
+  readonly #stream: Readable;
+  #lines: string[] = [];
+  #taken = 0;
+  #over = false;
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(stream: Readable) {
+    this.#stream = stream;
+    stream.on('data', (line: unknown) => {
+      this.#lines.push(String(line));
+      if (this.#lines.length >= MAX_WAITING_LINES) stream.pause();
+      this.#wake?.();
+    });
+    stream.on('end', () => this.#end());
+    stream.on('error', (error) => this.#end(error));
+  }
+
+  #end(failure?: Error): void {
+    this.#failure ??= failure;
+    this.#over = true;
+    this.#wake?.();
+  }
+
+  /** The next line, if it has arrived. */
+  take(): string | undefined {
+    const line = this.#lines[this.#taken++];
+    if (line !== undefined) return line;
+    this.#lines = [];
+    this.#taken = 0;
+    if (this.#stream.isPaused()) this.#stream.resume();
+    return undefined;
+  }
+
+  /** The next line; undefined when none will come any more. Rejects where the stream broke. */
+  async next(): Promise<string | undefined> {
+    for (;;) {
+      const line = this.take();
+      if (line === undefined && this.#failure !== undefined) throw this.#failure;
+      if (line !== undefined || this.#over) return line;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
 }
 
 /** The last line may have been cut by the end of the connection. */
@@ -132,28 +189,54 @@ function drained(socket: ReturnType<typeof connect>): Promise<void> {
   });
 }
 
-async function apply(message: Received, handle: AppHandler): Promise<object | undefined> {
+/** The line that answers a message, if it asks for an answer. A promise only if the handler gives one. */
+function apply(message: Received, handle: AppHandler): string | undefined | Promise<string | undefined> {
   if (message.type === MessageType.Error) {
     const { code, text } = parseErrorText(message.error);
     process.stderr.write(`the node says: ${code}: ${text}\n`);
   }
   if (message.type !== MessageType.LogResponse) return undefined;
-  const { id, no, entry } = message;
-  const value = await answerTo(message, handle);
-  if (message.noset) return undefined;
-  return { type: MessageType.AppResponse, request: { id, no }, entry, value };
+  const { value, id, no, entry } = message;
+  try {
+    const answer: unknown = handle(value, { id, no, entry });
+    if (!isThenable(answer)) return answerLine(message, answer);
+    return Promise.resolve(answer).then(
+      (later: unknown) => answerLine(message, later),
+      (error: unknown) => answerLine(message, excuse(error, entry)),
+    );
+  } catch (error) {
+    return answerLine(message, excuse(error, entry));
+  }
 }
 
-async function answerTo({ value, id, no, entry }: Received, handle: AppHandler): Promise<string> {
-  try {
-    const answer: unknown = await handle(value, { id, no, entry });
-    if (typeof answer !== 'string')
-      throw new TypeError(`the handler returned ${typeof answer}, not a string`);
-    return answer;
-  } catch (error) {
-    if (error instanceof AppError) return `error: ${error.message}`;
-    throw new Error(`the handler failed at entry ${entry}`, { cause: error });
+function isThenable(answer: unknown): answer is PromiseLike<unknown> {
+  return typeof answer === 'object' && answer !== null && 'then' in answer;
+}
+
+/** What is answered to a value that the handler refused; throws if it failed otherwise. */
+function excuse(error: unknown, entry: number): string {
+  if (error instanceof AppError) return `error: ${error.message}`;
+  throw failure(error, entry);
+}
+
+function failure(error: unknown, entry: number): Error {
+  return new Error(`the handler failed at entry ${entry}`, { cause: error });
+}
+
+function answerLine({ id, no, entry, noset }: Received, answer: unknown): string | undefined {
+  if (typeof answer !== 'string') {
+    throw failure(new TypeError(`the handler returned ${typeof answer}, not a string`), entry);
   }
+  if (noset) return undefined;
+  // As encodeLine, which looks at every member: this is what an application does all the time.
+  const request = { id: id || undefined, no: no || undefined };
+  const text = JSON.stringify({
+    type: MessageType.AppResponse,
+    request,
+    entry: entry || undefined,
+    value: answer || undefined,
+  });
+  return `${text}\n`;
 }
 
 /**
