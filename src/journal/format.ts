@@ -357,10 +357,21 @@ export function parseRecord(text: string, members: Members): Parsed {
   }
   if (message.type === MessageType.AcceptRequest && verdict === 'accepted') {
     const { entry, round } = message;
-    return { ok: true, record: { verdict, entry, round, owner: sender, decree: decreeOf(message.request, message.value) } };
+    return {
+      ok: true,
+      record: { verdict, entry, round, owner: sender, decree: decreeOf(message.request, message.value) },
+    };
   }
   if (message.type === MessageType.LogResponse && verdict === 'learnt') {
-    return { ok: true, record: { verdict, entry: message.entry, peer: sender, decree: decreeOf(message.request, message.value) } };
+    return {
+      ok: true,
+      record: {
+        verdict,
+        entry: message.entry,
+        peer: sender,
+        decree: decreeOf(message.request, message.value),
+      },
+    };
   }
   return refused(`"${verdict}" is no verdict of this node on a message of type ${message.type}`);
 }

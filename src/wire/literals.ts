@@ -26,7 +26,8 @@ function placeOf(value: string): number {
   const { length } = value;
   let place = length;
   for (let back = 1; back <= 5; back++) place = Math.imul(place, 31) + (value.charCodeAt(length - back) | 0);
-  for (let part = 1; part <= 4; part++) place = Math.imul(place, 31) + (value.charCodeAt((length * part) >> 3) | 0);
+  for (let part = 1; part <= 4; part++)
+    place = Math.imul(place, 31) + (value.charCodeAt((length * part) >> 3) | 0);
   return (place ^ (place >>> 11)) & (PLACES - 1);
 }
 

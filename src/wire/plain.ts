@@ -22,7 +22,6 @@ const QUOTE = 0x22;
 const COMMA = 0x2c;
 const ZERO = 0x30;
 const NINE = 0x39;
-const BACKSLASH = 0x5c;
 const CLOSING_BRACE = 0x7d;
 
 /** Numbers of so many digits are safe integers; longer ones are left to the codec. */
@@ -33,7 +32,7 @@ const MAX_SENDERS = 64;
 
 /** Characters that a string can't hold as they are. */
 // eslint-disable-next-line no-control-regex
-const ESCAPED = /[\u0000-\u001f\\]/;
+const SPECIAL = /[\u0000-\u001f"\\]/;
 
 /** Senders that the codec has found in order, each with the text that names it. */
 const senders: { readonly text: string; readonly address: Address }[] = [];
@@ -61,13 +60,17 @@ function key(name: string): boolean {
   return true;
 }
 
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE;
+}
+
 /** A number of up to 15 digits without sign, point or exponent; −1 for any other. */
 function digits(): number {
   const start = at;
   let n = 0;
   for (;;) {
     const digit = text.charCodeAt(at);
-    if (!(digit >= ZERO && digit <= NINE)) break;
+    if (!isDigit(digit)) break;
     n = n * 10 + (digit - ZERO);
     at++;
   }
@@ -81,32 +84,35 @@ function numberOf(name: string): number {
   return key(name) ? digits() : 0;
 }
 
-/** The string behind a key, '' if the key isn't there; undefined if it is left to the codec. */
-function stringOf(name: string): string | undefined {
+/** Where the last field begins, if it is this one with a number; else where the closing brace is. */
+function startOfLast(name: string): number {
+  const end = text.length - 1;
+  let start = end;
+  while (isDigit(text.charCodeAt(start - 1))) start--;
+  const before = start - name.length;
+  return start < end && text.startsWith(name, before) ? before : end;
+}
+
+/**
+ * The string behind a key, '' if the key isn't there; undefined if it is left to the codec. It must end right before
+ * `end`: values stand last, and looking for their ends quote by quote would take longer than all the rest.
+ */
+function stringOf(name: string, end: number): string | undefined {
   if (!key(name)) return '';
-  if (text.charCodeAt(at) !== QUOTE) return undefined;
-  let end = text.indexOf('"', at + 1);
-  while (end > 0 && isEscaped(end)) end = text.indexOf('"', end + 1);
-  if (end < 0) return undefined;
-  const content = text.slice(at + 1, end);
   const start = at;
-  at = end + 1;
-  return ESCAPED.test(content) ? unescaped(text.slice(start, at)) : content;
+  if (end < start + 2 || text.charCodeAt(start) !== QUOTE || text.charCodeAt(end - 1) !== QUOTE) return undefined;
+  at = end;
+  const content = text.slice(start + 1, end - 1);
+  // If another string ends in between, JSON.parse says so.
+  return SPECIAL.test(content) ? unescaped(text.slice(start, end)) : content;
 }
 
 /** As `stringOf`, for a value that will be written again. */
-function valueOf(name: string): string | undefined {
+function valueOf(name: string, end: number): string | undefined {
   const start = at + name.length + (opened ? 0 : 1);
-  const value = stringOf(name);
-  if (value !== undefined && value !== '') rememberLiteral(value, text.slice(start, at));
+  const value = stringOf(name, end);
+  if (value !== undefined && value !== '') rememberLiteral(value, text.slice(start, end));
   return value;
-}
-
-/** Whether an odd number of backslashes stands before a quote. The one that opens the string ends the count. */
-function isEscaped(quote: number): boolean {
-  let start = quote;
-  while (text.charCodeAt(start - 1) === BACKSLASH) start--;
-  return (quote - start) % 2 === 1;
 }
 
 function unescaped(literal: string): string | undefined {
@@ -136,14 +142,15 @@ interface PlainRequest {
 
 const NO_PLAIN_REQUEST: PlainRequest = { request: NO_REQUEST, entry: undefined, value: '' };
 
-function requestField(): PlainRequest | undefined {
+/** `request`; a value in it ends right before `end`. */
+function requestField(end: number): PlainRequest | undefined {
   if (!key('"request":{')) return NO_PLAIN_REQUEST;
   opened = true;
   const id = numberOf('"id":');
   const no = numberOf('"no":');
   const inside = key('"entry":') ? digits() : undefined;
   const noset = key('"noset":true');
-  const value = valueOf('"value":');
+  const value = valueOf('"value":', end);
   if (id < 0 || no < 0 || inside === -1 || value === undefined) return undefined;
   if (text.charCodeAt(at) !== CLOSING_BRACE) return undefined;
   at++;
@@ -191,21 +198,24 @@ function readMessage(type: number, hasSender: boolean): Message | undefined {
 }
 
 function readVote(type: 4 | 5): Message | undefined {
-  const inside = requestField();
+  const inside = requestField(0);
   if (inside === undefined || inside === NO_PLAIN_REQUEST || inside.value !== '') return undefined;
   const { request } = inside;
   const bound = entryField(inside.entry);
   const r = numberOf('"round":');
-  const value = type === MessageType.AcceptRequest ? valueOf('"value":') : stringOf('"value":');
-  if (bound === undefined || r < 0 || r >= MAX_ROUND || value === undefined) return undefined;
-  if (type === MessageType.Accepted) return { type, request, entry: bound, round: round(r), value };
+  if (bound === undefined || r < 0 || r >= MAX_ROUND) return undefined;
+  if (type === MessageType.Accepted) {
+    const value = stringOf('"value":', text.length - 1);
+    return value === undefined ? undefined : { type, request, entry: bound, round: round(r), value };
+  }
+  const value = valueOf('"value":', startOfLast(',"committed":'));
   const committed = numberOf('"committed":');
-  if (committed < 0) return undefined;
+  if (value === undefined || committed < 0) return undefined;
   return { type, request, entry: bound, round: round(r), value, committed: entry(committed) };
 }
 
 function readClientRequest(): Message | undefined {
-  const inside = requestField();
+  const inside = requestField(startOfLast(',"entry":') - 1);
   if (inside === undefined || !fitsDatagram(inside.value)) return undefined;
   const bound = entryField(inside.entry);
   if (bound === undefined) return undefined;
@@ -213,10 +223,10 @@ function readClientRequest(): Message | undefined {
 }
 
 function readResponse(type: 12 | 14): Message | undefined {
-  const inside = requestField();
+  const inside = requestField(0);
   if (inside === undefined || inside.value !== '') return undefined;
   const bound = entryField(inside.entry);
-  const value = valueOf('"value":');
+  const value = valueOf('"value":', text.length - 1);
   if (bound === undefined || value === undefined) return undefined;
   return { type, request: inside.request, entry: bound, value };
 }
