@@ -73,13 +73,18 @@ export class TextScanner {
     let i = 0;
     while (i < chunk.length) {
       const byte = chunk[i] ?? 0;
-      i++;
       if (byte === NEWLINE) {
-        this.#endLine(chunk.subarray(start, i - 1));
-        start = i;
+        this.#endLine(chunk.subarray(start, i));
+        start = ++i;
       } else if (this.#place === 'between') {
-        start = this.#begin(byte) ? i - 1 : i;
-      } else if (this.#advance(byte)) {
+        start = this.#begin(byte) ? i : i + 1;
+        i++;
+      } else if (this.#place === 'other' || this.#place === 'skip') {
+        const newline = chunk.indexOf(NEWLINE, i);
+        i = newline < 0 ? chunk.length : newline;
+      } else {
+        i = this.#advance(chunk, i);
+        if (this.#depth > 0) continue;
         this.#finish(chunk.subarray(start, i));
         start = i;
       }
@@ -95,26 +100,25 @@ export class TextScanner {
     return true;
   }
 
-  /** One byte further within a text. True: it was the last one of an object. */
-  #advance(byte: number): boolean {
-    switch (this.#place) {
-      case 'object':
-        if (byte === QUOTE) this.#place = 'string';
-        else if (byte === OPENING_BRACE || byte === OPENING_BRACKET) this.#depth++;
-        else if (byte === CLOSING_BRACE || byte === CLOSING_BRACKET) return --this.#depth === 0;
-        return false;
-      case 'string':
-        if (byte === QUOTE) this.#place = 'object';
-        else if (byte === BACKSLASH) this.#place = 'escape';
-        return false;
-      case 'escape':
-        this.#place = 'string';
-        return false;
-      case 'between':
-      case 'other':
-      case 'skip':
-        return false;
+  /** Goes on within an object, behind its last byte or up to a newline. All of it in locals: every byte passes here. */
+  #advance(chunk: Buffer, from: number): number {
+    let place = this.#place;
+    let depth = this.#depth;
+    let i = from;
+    for (; i < chunk.length && depth > 0; i++) {
+      const byte = chunk[i];
+      if (byte === NEWLINE) break;
+      if (place === 'string') {
+        if (byte === QUOTE) place = 'object';
+        else if (byte === BACKSLASH) place = 'escape';
+      } else if (place === 'escape') place = 'string';
+      else if (byte === QUOTE) place = 'string';
+      else if (byte === OPENING_BRACE || byte === OPENING_BRACKET) depth++;
+      else if (byte === CLOSING_BRACE || byte === CLOSING_BRACKET) depth--;
     }
+    this.#place = place;
+    this.#depth = depth;
+    return i;
   }
 
   /** A newline: where reading resumes, whatever came before it. */
