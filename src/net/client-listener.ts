@@ -96,6 +96,8 @@ export interface ListenerOptions extends ConnectionHandlers {
   readonly intake?: {
     /** Requests taken in and not answered. */
     readonly openRequests: () => number;
+    /** Whether the disk is too far behind to take in more. */
+    readonly isHeldUp?: () => boolean;
     /** Whether a connection is taken in all the same: what it says lets others go on. */
     readonly isExempt: (connection: ClientConnection) => boolean;
   };
@@ -110,7 +112,7 @@ export interface ClientListener {
   readonly address: Address;
   /** Connections that were admitted and are not closed yet. */
   readonly connections: number;
-  /** To be called when requests were answered: clients that were left waiting may go on. */
+  /** To be called when requests were answered, or the disk has caught up: clients that were left waiting may go on. */
   wake(): void;
   /** Stops accepting, sends what waits, closes every connection; resolves when all are gone. */
   close(grace_ms?: number): Promise<void>;
@@ -162,6 +164,7 @@ class Listener implements ClientListener {
     this.#budget = new OutputBudget(this.#limits.max_total_buffered_bytes);
     this.#intake = new Intake({
       openRequests: () => options.intake?.openRequests() ?? 0,
+      isHeldUp: () => options.intake?.isHeldUp?.() === true,
       // Who is new is heard once at any time: it may be a peer that lacks entries, or somebody who says Done.
       isExempt: (connection) => connection.fresh || options.intake?.isExempt(connection) === true,
     });

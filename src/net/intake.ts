@@ -32,13 +32,15 @@ export interface InputSource {
 export interface IntakeOptions<Source> {
   /** Requests taken in and not answered. */
   readonly openRequests: () => number;
+  /** Whether what is taken in could not be written down soon, however few requests are open. */
+  readonly isHeldUp?: () => boolean;
   /** Whether a source is taken in all the same: what it says lets others go on. */
   readonly isExempt: (source: Source) => boolean;
 }
 
 /**
  * Decides how much of what clients have sent is handled now (spec.md, "Limits"): a bounded share per turn, and nothing
- * while too many requests are open. What has to wait stays in order, and sources take turns. While there is little to
+ * while too many requests are open, or the disk is too far behind. What has to wait stays in order, and sources take turns. While there is little to
  * do everything is handled as it comes.
  */
 export class Intake<Source extends InputSource> {
@@ -71,12 +73,13 @@ export class Intake<Source extends InputSource> {
     this.#queue.delete(source);
   }
 
-  /** Requests were answered: there may be room. */
+  /** Requests were answered, or the disk has caught up: there may be room. */
   wake(): void {
     if (this.#queue.size > 0 && !this.#isFull()) this.#scheduleTurn();
   }
 
   #isFull(): boolean {
+    if (this.#options.isHeldUp?.() === true) return true;
     const open = this.#options.openRequests();
     this.#full = open >= (this.#full ? RESUMED_AT_REQUESTS : MAX_OPEN_REQUESTS);
     return this.#full;

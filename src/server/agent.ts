@@ -263,6 +263,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       isBusy: (connection) => this.#isBusy(connection),
       intake: {
         openRequests: () => this.#driver?.open_requests ?? 0,
+        isHeldUp: () => this.#driver?.disk_is_behind === true,
         isExempt: (connection) => this.#application?.reads(connection) === true,
       },
       log: this.#log,

@@ -3,8 +3,9 @@ export const MAX_UNFLUSHED_RECORDS = 8192;
 
 /**
  * Bytes of records that may wait for a disk that hangs or can't keep up: seconds of what a good one takes. Past it no
- * stream goes on, and what peers want written down is dropped, as UDP may lose anything: they send it again, or it is
- * fetched once the disk is back. Without a bound a follower's memory would fill at the speed of the cluster.
+ * stream goes on, clients are left waiting in their sockets, and what peers want written down is dropped, as UDP may
+ * lose anything: they send it again, or it is fetched once the disk is back. Without a bound a node's memory would fill
+ * at the speed of the cluster.
  */
 export const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 

@@ -118,11 +118,15 @@ export class Driver {
   /** A peer said something. What it wants written down is dropped while the disk is too far behind. */
   receive(from: AgentIndex, message: PeerMessage): void {
     const wantsWriting = message.type === MessageType.Prepare || message.type === MessageType.AcceptRequest;
-    if (wantsWriting && this.#diskIsBehind()) return this.#options.callbacks.onNote('disk-behind');
+    if (wantsWriting && this.disk_is_behind) return this.#options.callbacks.onNote('disk-behind');
     this.dispatch({ type: 'message', from, message });
   }
 
-  #diskIsBehind(): boolean {
+  /**
+   * Whether more waits for the disk than a bounded memory allows. A leader's disk may fall behind too: the others are a
+   * quorum without it, so that requests are answered as fast as they come.
+   */
+  get disk_is_behind(): boolean {
     return this.#options.journal.waiting_bytes > MAX_WAITING_BYTES;
   }
 
@@ -264,7 +268,7 @@ export class Driver {
   #holdFetch(): void {
     const { journal } = this.#options;
     const records = journal.appended - journal.durable;
-    if (this.#fetch_paused || (records < MAX_UNFLUSHED_RECORDS && !this.#diskIsBehind())) return;
+    if (this.#fetch_paused || (records < MAX_UNFLUSHED_RECORDS && !this.disk_is_behind)) return;
     this.#fetch_paused = true;
     this.#fetch?.pause();
   }

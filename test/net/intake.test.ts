@@ -27,8 +27,12 @@ async function turns(count = 200): Promise<void> {
 
 function setUp(isExempt: (source: Source) => boolean = () => false) {
   const handled: string[] = [];
-  const state = { open: 0 };
-  const intake = new Intake<Source>({ openRequests: () => state.open, isExempt });
+  const state = { open: 0, held_up: false };
+  const intake = new Intake<Source>({
+    openRequests: () => state.open,
+    isHeldUp: () => state.held_up,
+    isExempt,
+  });
   const offer = (source: Source, texts: number): void => {
     source.waiting += texts;
     intake.offer(source);
@@ -87,6 +91,19 @@ describe('net, the intake (spec.md, "Limits")', () => {
     state.open = 2_000;
     offer(a, 1);
     expect(handled, 'it is not full before it is quite full').to.have.length(3);
+  });
+
+  it('takes nothing in while the disk is too far behind, until it has caught up', async () => {
+    const { handled, offer, source, state, intake } = setUp();
+    state.held_up = true;
+    offer(source('a'), 2);
+    intake.wake();
+    await turns();
+    expect(handled).to.deep.equal([]);
+    state.held_up = false;
+    intake.wake();
+    await turns();
+    expect(handled).to.deep.equal(['a', 'a']);
   });
 
   it('stops in the middle of a source when what it handles opens too many requests', () => {

@@ -60,6 +60,7 @@ describe('server, the driver (spec.md, "Durability")', () => {
     const { driver, state, journal, sent, notes, durable } = stalled();
     driver.receive(agent(1), acceptRequest(0, 1, decree('a')));
     journal.waiting_bytes = 33 * 1024 * 1024;
+    expect(driver.disk_is_behind).to.equal(true);
     driver.receive(agent(1), acceptRequest(1, 1, decree('b')));
     driver.receive(agent(2), prepare(0, 2));
     expect([...state.acceptor.accepted.keys()]).to.eql([0]);
@@ -71,6 +72,7 @@ describe('server, the driver (spec.md, "Durability")', () => {
     expect(sent).to.eql([]);
 
     durable();
+    expect(driver.disk_is_behind).to.equal(false);
     driver.receive(agent(1), acceptRequest(1, 1, decree('b')));
     durable();
     expect([...state.acceptor.accepted.keys()]).to.eql([0, 1]);
