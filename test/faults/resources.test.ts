@@ -17,6 +17,9 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** What the garbage collector may keep: about what spec.md, section 14, lets a node retain of values and answers. */
 const HEAP_MIB = 96;
 /** Beside the heap there are buffers and the program itself. */
+/** Longer than nodes take to end for lack of memory, one after the other, and to come back. */
+const REVIVAL_MS = 60_000;
+
 const MAX_RESIDENT_MIB = 400;
 const FLOODERS = 16;
 /** Of nearly the largest value: together more than the heap. */
@@ -50,7 +53,7 @@ describe(judgedTitle('faults: clocks, memory and descriptors'), function () {
     const leader = await all.leader();
     const { promised_round } = (await leader.status())!;
     const work = load(all);
-    await work.more(deep(400, 10_000));
+    await work.more(deep(400, 10_000), FAULTS_TIMEOUT_MS);
     await expectSound(all, work);
     for (const node of all.nodes) {
       const times = node.process.log().map(({ time }) => Number(time));
@@ -106,10 +109,11 @@ describe(judgedTitle('faults: clocks, memory and descriptors'), function () {
     for (let round = 0; round < FLOOD_ROUNDS; round++) {
       await flood(all);
       const goal = work.acknowledged.length + BETWEEN;
-      await eventually('answers after the flood', async () => {
+      const answered = async (): Promise<true | undefined> => {
         await revive();
         return work.acknowledged.length >= goal ? true : undefined;
-      });
+      };
+      await eventually('answers after the flood', answered, { timeout_ms: REVIVAL_MS });
     }
     await expectSound(all, work);
   });

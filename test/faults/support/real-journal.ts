@@ -37,7 +37,7 @@ export function agentsOf(all: Cluster): Address[] {
   return all.nodes.map(({ address, port }) => ({ address, port }));
 }
 
-/** Appended at a time, so that memory stays bounded. */
+/** Appended and committed at a time, so that memory stays bounded, here and in whoever recovers it. */
 const BATCH = 10_000;
 
 /** Fills the journal of a cluster of one that doesn't run with so many chosen entries. */
@@ -46,6 +46,7 @@ export async function fill(all: Cluster, node: TestNode, entries: number): Promi
   const at = { round: round(0), owner: agentIndex(0) };
   journal.append({ verdict: 'promised', ...at, entry: entry(0) });
   for (let n = 0; n < entries; n++) {
+    if (n % BATCH === 0) journal.append({ verdict: 'committed', committed: entry(n) });
     const decree = { id: clientId(1), no: requestNumber(n + 1), noset: false, value: `value ${n}` };
     journal.append({ verdict: 'accepted', entry: entry(n), ...at, decree });
     if (n % BATCH === 0) await journal.read(entry(n));
