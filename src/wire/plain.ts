@@ -100,7 +100,8 @@ function startOfLast(name: string): number {
 function stringOf(name: string, end: number): string | undefined {
   if (!key(name)) return '';
   const start = at;
-  if (end < start + 2 || text.charCodeAt(start) !== QUOTE || text.charCodeAt(end - 1) !== QUOTE) return undefined;
+  if (end < start + 2 || text.charCodeAt(start) !== QUOTE || text.charCodeAt(end - 1) !== QUOTE)
+    return undefined;
   at = end;
   const content = text.slice(start + 1, end - 1);
   // If another string ends in between, JSON.parse says so.
