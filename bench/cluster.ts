@@ -10,6 +10,9 @@ import { until } from './wait.js';
 /** An application that replays a long log is waited for. */
 const LEADER_TIMEOUT_MS = 120_000;
 
+/** Millions of entries are sent in a minute. */
+const REPLAY_TIMEOUT_MS = 300_000;
+
 /** Room for the largest load, 1,000 clients, beside peers. */
 const MAX_CONNECTIONS = 1_100;
 
@@ -106,6 +109,14 @@ export class BenchCluster {
       const all = await Promise.all(running.map((node) => node.status()));
       const first = all[0]?.entries.chosen;
       return all.every((status) => status?.entries.chosen === first) ? first : undefined;
+    });
+  }
+
+  /** Resolves when the leader's application has been sent the whole log, to be awaited while nothing is asked. */
+  async replayed(): Promise<void> {
+    await until('an application that has replayed the log', REPLAY_TIMEOUT_MS, async () => {
+      const { entries } = (await this.roles()).status;
+      return entries.applied === entries.chosen ? true : undefined;
     });
   }
 

@@ -84,6 +84,7 @@ export const history: Measure = {
 async function costAfterRestart(context: Context, cluster: BenchCluster): Promise<Measured> {
   await Promise.all(cluster.nodes.map((node) => node.end('SIGTERM')));
   await cluster.startAll();
+  await cluster.replayed();
   await warmUp(context, cluster);
   return measureLoad(context, cluster, closedLoop(context, cluster, PIPELINED));
 }
