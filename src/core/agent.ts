@@ -91,7 +91,7 @@ function handle(agent: AgentState, out: Outbox, event: Event): void {
     case 'timer':
       return onTimer(agent, out, event.timer);
     case 'fetched':
-      if (!catchup.onFetched(agent, out, event.peer, event.entry, event.decree)) {
+      if (!catchup.onFetched(agent, out, event.peer, event.entry, event.decrees)) {
         abdicate(agent, out, 'an entry that it proposed is chosen otherwise');
         election.scheduleElection(agent, out);
       }

@@ -85,10 +85,25 @@ function bestSource(agent: CatchingUp): AgentIndex | undefined {
 }
 
 /**
- * A chosen entry arrived. It is written down unless the acceptor holds the same decree. False if this agent, as
- * leader, proposed something else there.
+ * Chosen entries arrived. Each is written down unless the acceptor holds the same decree. False if this agent, as
+ * leader, proposed something else at one of them: those behind it are not looked at then.
  */
 export function onFetched(
+  agent: CatchingUp,
+  out: Outbox,
+  peer: AgentIndex,
+  first: Entry,
+  decrees: readonly Decree[],
+): boolean {
+  const { catchup } = agent;
+  if (catchup.source !== peer) {
+    out.ignore('stray-entry', 'an entry arrived from a stream that is not wanted', { peer, entry: first });
+    return true;
+  }
+  return decrees.every((decree, i) => onFetchedEntry(agent, out, peer, entryOf(first + i), decree));
+}
+
+function onFetchedEntry(
   agent: CatchingUp,
   out: Outbox,
   peer: AgentIndex,
@@ -96,10 +111,6 @@ export function onFetched(
   decree: Decree,
 ): boolean {
   const { catchup, acceptor, learner } = agent;
-  if (catchup.source !== peer) {
-    out.ignore('stray-entry', 'an entry arrived from a stream that is not wanted', { peer, entry });
-    return true;
-  }
   catchup.received++;
   if (isKnownChosen(agent, entry)) {
     const known = chosenDecree(agent, entry);

@@ -31,12 +31,12 @@ export type Event =
   /** Every record up to `position` is on the disk. */
   | { readonly type: 'durable'; readonly position: Position }
   | { readonly type: 'timer'; readonly timer: TimerName }
-  /** A chosen entry, streamed by a peer in answer to a `fetch`. */
+  /** Chosen entries from `entry` on, streamed by a peer in answer to a `fetch`: what arrived together. */
   | {
       readonly type: 'fetched';
       readonly peer: AgentIndex;
       readonly entry: Entry;
-      readonly decree: Decree;
+      readonly decrees: readonly Decree[];
     }
   /** The stream that a `fetch` opened is over: done, refused or broken. */
   | { readonly type: 'fetch-ended'; readonly peer: AgentIndex; readonly reason: string }

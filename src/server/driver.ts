@@ -1,4 +1,5 @@
 import { step } from '../core/agent.js';
+import type { Decree } from '../core/decree.js';
 import type { Effect } from '../core/effect.js';
 import type { Event } from '../core/event.js';
 import type { AgentIndex, ConnectionId, Entry, Position } from '../core/ids.js';
@@ -9,7 +10,7 @@ import type { ClientConnection } from '../net/client-connection.js';
 import { fetchLog, type LogFetch } from '../net/fetch-log.js';
 import type { AgentSocket } from '../net/agent-socket.js';
 import type { Log } from '../net/logging.js';
-import { MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from './bounds.js';
+import { MAX_FETCHED_AT_ONCE, MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from './bounds.js';
 import { Gate } from './gate.js';
 import { Timers } from './timers.js';
 import { traceEffect, traceEvent } from './trace.js';
@@ -51,6 +52,8 @@ export class Driver {
   #stopped = false;
   #fetch: LogFetch | undefined;
   #fetch_paused = false;
+  /** What the stream has brought and was not handled yet. */
+  #fetched: (Event & { type: 'fetched'; readonly decrees: Decree[] }) | undefined;
   #ride: NodeJS.Timeout | undefined;
 
   constructor(options: DriverOptions) {
@@ -219,6 +222,7 @@ export class Driver {
       case 'cancel-fetch':
         this.#fetch?.cancel();
         this.#fetch = undefined;
+        this.#fetched = undefined;
         return;
       case 'committed':
         return callbacks.onCommitted(effect.committed);
@@ -244,6 +248,7 @@ export class Driver {
 
   #startFetch(peer: AgentIndex, first: Entry): void {
     this.#fetch?.cancel();
+    this.#fetched = undefined;
     const { agents, self } = this.#options.state.config;
     const from = agents[self];
     const to = agents[peer];
@@ -253,15 +258,31 @@ export class Driver {
       self: from,
       peer: to,
       first,
-      onEntry: (entry, decree) => {
-        this.dispatch({ type: 'fetched', peer, entry, decree });
-        this.#holdFetch();
-      },
+      onEntry: (entry, decree) => this.#take(peer, entry, decree),
       onEnded: (reason) => {
+        this.#handleFetched();
         this.#fetch = undefined;
         this.dispatch({ type: 'fetch-ended', peer, reason });
       },
     });
+  }
+
+  /** What one read of the stream brings is one event: the commit index, too, is written down once for all of it. */
+  #take(peer: AgentIndex, entry: Entry, decree: Decree): void {
+    if (this.#fetched === undefined) {
+      this.#fetched = { type: 'fetched', peer, entry, decrees: [] };
+      queueMicrotask(() => this.#handleFetched());
+    }
+    this.#fetched.decrees.push(decree);
+    if (this.#fetched.decrees.length >= MAX_FETCHED_AT_ONCE) this.#handleFetched();
+  }
+
+  #handleFetched(): void {
+    const fetched = this.#fetched;
+    if (fetched === undefined) return;
+    this.#fetched = undefined;
+    this.dispatch(fetched);
+    this.#holdFetch();
   }
 
   /** A stream faster than the disk is held up, so that what waits to be flushed stays bounded. */

@@ -417,9 +417,9 @@ export class Life {
     return this.journal.waiting_bytes > (this.world.plan.max_waiting_bytes ?? MAX_WAITING_BYTES);
   }
 
-  /** An entry came from a peer; a stream that is faster than the disk is held up. */
-  fetched(peer: AgentIndex, entry: Entry, decree: Decree): void {
-    this.handle({ type: 'fetched', peer, entry, decree });
+  /** Entries came from a peer together; a stream that is faster than the disk is held up. */
+  fetched(peer: AgentIndex, entry: Entry, decrees: readonly Decree[]): void {
+    this.handle({ type: 'fetched', peer, entry, decrees });
     const unflushed = this.journal.appended - this.journal.durable;
     if (unflushed < MAX_UNFLUSHED_RECORDS && !this.#diskIsBehind) return;
     this.world.counters.add('streams held up for the disk');

@@ -1,5 +1,5 @@
 import { entry as entryOf, type AgentIndex, type Entry } from '../core/ids.js';
-import { NO_REQUEST } from '../core/decree.js';
+import { NO_REQUEST, type Decree } from '../core/decree.js';
 import { MessageType } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 import { SimulationFailure } from './failure.js';
@@ -94,10 +94,18 @@ export class LogFetch {
   #take(text: string): void {
     if (this.#over) return;
     this.#wait(IDLE_TIMEOUT_MS);
-    if (this.#held !== undefined) {
-      this.#held.push(text);
-      return;
-    }
+    if (this.#held !== undefined) this.#held.push(text);
+    else this.#hand([text]);
+  }
+
+  /** Hands on what has arrived together. */
+  #hand(texts: readonly string[]): void {
+    const first = this.#next;
+    const decrees = texts.map((text) => this.#read(text));
+    if (decrees.length > 0) this.life.fetched(this.peer, first, decrees);
+  }
+
+  #read(text: string): Decree {
     const decoded = decodeMessage(text);
     if (!decoded.ok || decoded.message.type !== MessageType.LogResponse) {
       throw new SimulationFailure('wire', `a peer streamed ${text}`);
@@ -107,7 +115,7 @@ export class LogFetch {
     this.#next = entryOf(entry + 1);
     this.life.world.trace.note('fetched', this.life.node.index, this.peer, text);
     const { id, no, noset } = request;
-    this.life.fetched(this.peer, entry, { id, no, noset, value });
+    return { id, no, noset, value };
   }
 
   /** Reads nothing more until the disk has caught up; what arrives meanwhile stays in the socket. */
@@ -118,7 +126,7 @@ export class LogFetch {
   resume(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const text of held) this.#take(text);
+    if (!this.#over) this.#hand(held);
   }
 
   cancel(): void {

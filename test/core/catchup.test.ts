@@ -74,6 +74,28 @@ describe('core, catch-up (spec.md, "Catch-up")', () => {
     expect(one.state.catchup.source).to.equal(undefined);
   });
 
+  it('takes what came together as one by one, but writes the commit index down once', () => {
+    const together = behind().fetched(0, 0, x, y, NO_OP);
+    const single = behind().fetched(0, 0, x).fetched(0, 1, y).fetched(0, 2, NO_OP);
+    const learnt = ({ records }: OneAgent): unknown => records.filter(({ verdict }) => verdict === 'learnt');
+    expect(learnt(together)).to.deep.equal(learnt(single));
+    expect(together.committed).to.equal(3);
+    expect(together.of('cancel-fetch')).to.have.length(1);
+    const indices = ({ records }: OneAgent): number =>
+      records.filter(({ verdict }) => verdict === 'committed').length;
+    expect([indices(together), indices(single)]).to.deep.equal([0, 2]);
+  });
+
+  it('looks at nothing behind an entry at which it proposed something else as leader', () => {
+    const one = new OneAgent(0).stand();
+    one.message(1, promise(0, 0, { length: 1, roundvalue: accepted_at(0, x) })).durable();
+    one.state.catchup.source = agentIndex(1);
+    one.fetched(1, 0, y, y);
+    expect(one.state.proposer.reign).to.equal(undefined);
+    expect(one.committed).to.equal(1);
+    expect(one.records.filter(({ verdict }) => verdict === 'learnt')).to.have.length(1);
+  });
+
   it('ignores entries of a stream that is not wanted', () => {
     const one = behind().fetched(2, 0, x);
     expect(one.notes).to.deep.equal(['stray-entry']);

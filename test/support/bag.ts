@@ -1,5 +1,5 @@
 import type { TimerName } from '../../src/core/event.js';
-import { isNoOp } from '../../src/core/decree.js';
+import { isNoOp, type Decree } from '../../src/core/decree.js';
 import { entry } from '../../src/core/ids.js';
 import type { MessageType } from '../../src/core/message.js';
 import { CoreNode, type Sent } from './core-node.js';
@@ -183,7 +183,7 @@ export class Bag {
     this.#look(node, node.step({ type: 'client-closed', connection: from }));
   }
 
-  /** Catch-up: the source hands on the next entries that it knows chosen, or the stream breaks. */
+  /** Catch-up: the source hands on the next entries that it knows chosen, one or some, or the stream breaks. */
   #stream(node: CoreNode): void {
     const { source } = node.state.catchup;
     if (source === undefined) return;
@@ -193,9 +193,15 @@ export class Bag {
       return;
     }
     const wanted = entry(node.state.learner.committed);
-    const decree = peer.state.learner.chosen.get(wanted);
-    if (wanted >= peer.state.learner.committed || decree === undefined) return;
-    this.#look(node, node.step({ type: 'fetched', peer: source, entry: wanted, decree }));
+    const decrees: Decree[] = [];
+    const end = Math.min(peer.state.learner.committed, wanted + 1 + this.random.below(3));
+    for (let e: number = wanted; e < end; e++) {
+      const decree = peer.state.learner.chosen.get(entry(e));
+      if (decree === undefined) break;
+      decrees.push(decree);
+    }
+    if (decrees.length > 0)
+      this.#look(node, node.step({ type: 'fetched', peer: source, entry: wanted, decrees }));
   }
 
   #deliver(): void {

@@ -125,7 +125,7 @@ export class HealedWorld {
       const wanted = entry(node.state.learner.committed);
       const decree = peer.state.learner.chosen.get(wanted);
       if (wanted < peer.state.learner.committed && decree !== undefined) {
-        this.did(node, node.step({ type: 'fetched', peer: source, entry: wanted, decree }));
+        this.did(node, node.step({ type: 'fetched', peer: source, entry: wanted, decrees: [decree] }));
       }
       if (node.state.catchup.source !== undefined) this.#streamSoon(node);
     });

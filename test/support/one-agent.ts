@@ -134,7 +134,7 @@ export class OneAgent {
     return this.of('note').map(({ code }) => code);
   }
 
-  fetched(peer: number, e: number, what: ReturnType<typeof decree>): this {
-    return this.step({ type: 'fetched', peer: agentOf(peer), entry: entry(e), decree: what });
+  fetched(peer: number, e: number, ...decrees: ReturnType<typeof decree>[]): this {
+    return this.step({ type: 'fetched', peer: agentOf(peer), entry: entry(e), decrees });
   }
 }

@@ -360,7 +360,7 @@ export class Scenario {
     if (decree === undefined) throw new ScenarioError(`agent ${peer.self} doesn't hold entry ${e}`);
     node.state.catchup.source = peer.self;
     this.#say(`${node.self} is given entry ${e} by ${peer.self}: ${showDecree(decree)}`);
-    this.#event(node, { type: 'fetched', peer: peer.self, entry: e, decree });
+    this.#event(node, { type: 'fetched', peer: peer.self, entry: e, decrees: [decree] });
   }
 
   /** What the stream that an agent has opened brings: `stream 1` everything, `stream 1 2` two entries, `stream 1 ends`. */
@@ -380,7 +380,7 @@ export class Scenario {
       const decree = peer.state.learner.chosen.get(e);
       if (decree === undefined) throw new ScenarioError(`agent ${source} doesn't hold entry ${e}`);
       this.#say(`${node.self} is given entry ${e} by ${source}: ${showDecree(decree)}`);
-      const fetched = { type: 'fetched', peer: source, entry: e, decree } as const;
+      const fetched = { type: 'fetched', peer: source, entry: e, decrees: [decree] } as const;
       this.#event(node, fetched);
       e = entry(e + 1);
     }

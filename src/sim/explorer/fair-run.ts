@@ -178,7 +178,7 @@ export class FairRun {
       for (let e = first as number; source !== undefined && e < source.committed; e++) {
         const decree = source.chosen.get(entryOf(e));
         if (decree === undefined) break;
-        this.#step(member, { type: 'fetched', peer, entry: entryOf(e), decree });
+        this.#step(member, { type: 'fetched', peer, entry: entryOf(e), decrees: [decree] });
       }
       this.#step(member, { type: 'fetch-ended', peer, reason: 'the stream is over' });
     });

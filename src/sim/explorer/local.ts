@@ -147,7 +147,7 @@ export class Local {
   #delivery(core: Core, item: Item): Event[] {
     if (item.kind === 'message') return [{ type: 'message', from: item.from, message: item.message }];
     if (item.kind !== 'streamed' || item.entry > core.live.learner.committed) return [];
-    return [{ type: 'fetched', peer: item.from, entry: item.entry, decree: item.decree }];
+    return [{ type: 'fetched', peer: item.from, entry: item.entry, decrees: [item.decree] }];
   }
 
   /** All that can come of an action. Throws a `Violation`, or the core's `InvariantError`. */

@@ -218,6 +218,6 @@ export class ScenarioWriter {
     const { catchup, config } = actor.state;
     this.#say(`> stream ${config.self} from ${peer} ${entry}`);
     catchup.source = peer;
-    this.#step(actor, { type: 'fetched', peer, entry, decree });
+    this.#step(actor, { type: 'fetched', peer, entry, decrees: [decree] });
   }
 }
