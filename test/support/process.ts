@@ -10,7 +10,7 @@ export const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 export const PAXOSD = `${PROJECT}dist/src/cli/paxosd.js`;
 
 /** Longer than anything here takes on a busy machine, shorter than the test runner's patience. */
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 30_000;
 
 /** How often what can't be waited for as an event is looked at. */
 const POLL_MS = 20;
