@@ -118,7 +118,7 @@ class BoundSocket implements AgentSocket {
   readonly #touched = new Set<Peer>();
   readonly #probe: string;
   #encoded: { readonly message: PeerMessage; readonly text: string } | undefined;
-  #flush_scheduled = false;
+  #turn_end: NodeJS.Immediate | undefined;
   #received = 0;
   #state: 'binding' | 'bound' | 'closed' = 'binding';
 
@@ -280,17 +280,15 @@ class BoundSocket implements AgentSocket {
 
   #touch(peer: Peer): void {
     this.#touched.add(peer);
-    if (this.#flush_scheduled) return;
-    this.#flush_scheduled = true;
     // Not a microtask: those run after every single datagram read, an immediate after all those read in one poll, so
     // that the answers to a burst are coalesced. It costs no waiting, as the loop doesn't sleep before it.
-    setImmediate(() => {
-      this.#flush_scheduled = false;
-      this.flush();
-    });
+    this.#turn_end ??= setImmediate(() => this.flush());
   }
 
   flush(): void {
+    // What leaves before the turn's end needs no round of the loop of its own.
+    clearImmediate(this.#turn_end);
+    this.#turn_end = undefined;
     if (this.#state !== 'bound') return;
     for (const peer of this.#touched) {
       this.#flushPeer(peer);
