@@ -9,6 +9,7 @@ import { Generator } from './generator.js';
 import { machineTable } from './machine.js';
 import { catchUp } from './measures/catch-up.js';
 import { closedMeasure, shapesOf } from './measures/closed.js';
+import { core } from './measures/core.js';
 import { failover } from './measures/failover.js';
 import { fill, history } from './measures/history.js';
 import { half } from './measures/half.js';
@@ -24,7 +25,7 @@ import { tableText, writeReport, type Section } from './report.js';
 import type { Scale } from './scale.js';
 import { figure } from './stats.js';
 
-const OTHERS: readonly Measure[] = [half, failover, history, restart, catchUp, nodes, values, overload];
+const OTHERS: readonly Measure[] = [half, failover, history, restart, catchUp, nodes, values, overload, core];
 
 export interface BenchOptions {
   readonly scale: Scale;

@@ -17,6 +17,8 @@ export interface Scale {
   /** Entries that a node misses before it catches up. */
   readonly missed: number;
   readonly restarts: number;
+  /** Requests that the core alone handles. */
+  readonly core_requests: number;
   readonly overload_ms: number;
   /** Sizes of clusters. */
   readonly nodes: readonly number[];
@@ -38,6 +40,7 @@ export const TINY: Scale = {
   long_history: 600,
   missed: 200,
   restarts: 1,
+  core_requests: 500,
   overload_ms: 300,
   nodes: [3],
   closed_clients: [1, 10],
@@ -56,6 +59,7 @@ export const QUICK: Scale = {
   long_history: 20_000,
   missed: 10_000,
   restarts: 1,
+  core_requests: 50_000,
   overload_ms: 3_000,
   nodes: [3, 5],
   closed_clients: CLOSED_CLIENTS,
@@ -73,6 +77,7 @@ export const USUAL: Scale = {
   long_history: 1_000_000,
   missed: 200_000,
   restarts: 3,
+  core_requests: 200_000,
   overload_ms: 60_000,
   nodes: [3, 5, 7],
   closed_clients: CLOSED_CLIENTS,
@@ -90,6 +95,7 @@ export const FULL: Scale = {
   long_history: 1_000_000,
   missed: 1_000_000,
   restarts: 5,
+  core_requests: 500_000,
   overload_ms: 300_000,
   nodes: [3, 5, 7],
   closed_clients: CLOSED_CLIENTS,
