@@ -25,7 +25,7 @@ import { tableText, writeReport, type Section } from './report.js';
 import type { Scale } from './scale.js';
 import { figure } from './stats.js';
 
-const OTHERS: readonly Measure[] = [half, failover, history, restart, catchUp, nodes, values, overload, core];
+const OTHERS: readonly Measure[] = [half, failover, restart, history, catchUp, nodes, values, overload, core];
 
 export interface BenchOptions {
   readonly scale: Scale;

@@ -1,4 +1,5 @@
 import type { Request } from './decree.js';
+import { EntryMap } from './entry-map.js';
 import { entry as entryOf, type ConnectionId, type Entry } from './ids.js';
 import { chosenDecree, isCommitted, mustBeLoaded, type Folded } from './learner.js';
 import { ANSWER_OVERHEAD_LENGTH, MAX_REQUESTS_PER_CLIENT, RETAINED_ANSWER_LENGTH } from './limits.js';
@@ -13,7 +14,7 @@ export interface Answers {
   /** Who waits for the answer of an entry: first until it is folded, then until the application has answered. */
   readonly waiters: Map<Entry, Waiter[]>;
   /** The application's answers, oldest first; undefined: too large to be passed on. */
-  readonly given: Map<Entry, string | undefined>;
+  readonly given: EntryMap<string | undefined>;
   /** Total length of `given`, each with its overhead. */
   given_length: number;
   /** No entry of `given` lies below this. */
@@ -33,10 +34,13 @@ export interface Waiter {
   ticks: number;
 }
 
+/** Room for all answers that are ever kept, the shortest ones. */
+const MAX_GIVEN_SLOTS = 2 ** Math.ceil(Math.log2(RETAINED_ANSWER_LENGTH / ANSWER_OVERHEAD_LENGTH));
+
 export function newAnswers(has_app: boolean): Answers {
   return {
     waiters: new Map(),
-    given: new Map(),
+    given: new EntryMap([], MAX_GIVEN_SLOTS),
     given_length: 0,
     given_from: entryOf(0),
     answered: entryOf(0),
@@ -209,7 +213,7 @@ export function onAppResponse(agent: Answering, out: Outbox, entry: Entry, value
   dropOldAnswers(answers, entry);
 }
 
-/** Keeps `given` in its bound. It is walked by number: a map's own order costs more the more was deleted from it. */
+/** Keeps `given` in its bound. */
 function dropOldAnswers(answers: Answers, latest: Entry): void {
   if (answers.given.size === 1) answers.given_from = latest;
   answers.given_from = entryOf(Math.min(answers.given_from, latest));

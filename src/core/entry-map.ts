@@ -3,7 +3,7 @@ import type { Entry } from './ids.js';
 /** Slots of a map that has just been made: enough for what the explorer and most tests put in. */
 const FIRST_SLOTS = 4;
 
-/** Slots at most: more than the entries that an agent keeps behind its commit index and accepts ahead of it. */
+/** Slots at most, usually: more than the entries that an agent keeps behind its commit index and accepts ahead of it. */
 const MAX_SLOTS = 16_384;
 
 /** In a slot that holds nothing. */
@@ -21,8 +21,11 @@ export class EntryMap<V> {
   #size = 0;
   /** Those whose slot belongs to another entry. */
   #others: Map<Entry, V> | undefined;
+  readonly #max_slots: number;
 
-  constructor(pairs: Iterable<readonly [Entry, V]> = []) {
+  /** `max_slots` is a power of two. */
+  constructor(pairs: Iterable<readonly [Entry, V]> = [], max_slots = MAX_SLOTS) {
+    this.#max_slots = max_slots;
     this.#entries = new Array<number>(FIRST_SLOTS).fill(NOTHING);
     this.#values = new Array<V | undefined>(FIRST_SLOTS).fill(undefined);
     for (const [entry, value] of pairs) this.set(entry, value);
@@ -56,7 +59,7 @@ export class EntryMap<V> {
         this.#size++;
         return this;
       }
-      if (this.#entries.length >= MAX_SLOTS) return this.#setAside(entry, value);
+      if (this.#entries.length >= this.#max_slots) return this.#setAside(entry, value);
       this.#grow();
     }
   }

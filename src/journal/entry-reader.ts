@@ -108,7 +108,8 @@ export class EntryReader {
       ) {
         break;
       }
-      run.push({ ...place, entry });
+      const { segment, offset, bytes: length } = place;
+      run.push({ segment, offset, bytes: length, entry });
     }
     return run;
   }
@@ -129,12 +130,9 @@ export class EntryReader {
     const last = run[run.length - 1];
     if (!start || !last) return [];
     const path = segmentPath(this.directory, start.segment);
-    const bytes = Buffer.allocUnsafe(last.offset + last.bytes - start.offset);
-    const count = await this.fill(path, bytes, start.offset);
-    return run.map((place) => {
-      const at = place.offset - start.offset;
-      return this.parse(path, place, bytes.subarray(0, count).subarray(at, at + place.bytes));
-    });
+    const room = Buffer.allocUnsafe(last.offset + last.bytes - start.offset);
+    const bytes = room.subarray(0, await this.fill(path, room, start.offset));
+    return run.map((place) => this.parse(path, place, bytes, place.offset - start.offset));
   }
 
   private async fill(path: string, bytes: Buffer, offset: number): Promise<number> {
@@ -161,8 +159,8 @@ export class EntryReader {
     next();
   }
 
-  private parse(path: string, place: Placed, bytes: Buffer): StoredEntry {
-    const text = textOfLine(bytes);
+  private parse(path: string, place: Placed, bytes: Buffer, at: number): StoredEntry {
+    const text = textOfLine(bytes, at, at + place.bytes);
     if (text === undefined) throw corruption(path, place.offset, 'a record that was whole is damaged now');
     const parsed = parseRecord(text, this.members);
     if (!parsed.ok) throw corruption(path, place.offset, parsed.reason);

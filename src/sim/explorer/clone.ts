@@ -65,11 +65,18 @@ function cloneReign(reign: Reign): Reign {
   return { ...reign, in_flight };
 }
 
+/** A copy of clients that are there. */
+function copyOf(clients: ClientsState): ClientsState {
+  const { answers } = clients;
+  const copy = structuredClone({ ...clients, answers: { ...answers, given: [...answers.given] } });
+  return { ...copy, answers: { ...copy.answers, given: new EntryMap(copy.answers.given) } };
+}
+
 /** Between two steps of the explorer no client is there, and there is nothing to copy. */
 function cloneClients(clients: ClientsState): ClientsState {
   const { connections, bound, proposed, queue, answers, ticking } = clients;
   const held = connections.size + bound.size + proposed.size + queue.length;
   const owed = answers.waiters.size + answers.given.size + answers.answered;
-  if (held + owed > 0 || ticking || answers.app !== 'none') return structuredClone(clients);
+  if (held + owed > 0 || ticking || answers.app !== 'none') return copyOf(clients);
   return newClients(newAnswers(false));
 }
