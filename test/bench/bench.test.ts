@@ -199,8 +199,8 @@ describe('bench', function () {
     const { text, plots } = await report({ only: ['history', 'restart', 'catch-up'] });
     expect(plots).to.deep.equal(['cost.svg', 'memory.svg']);
     expect(text.match(/^## .*/gm)).to.deep.equal([
-      '## History',
       '## Restart with a long journal',
+      '## History',
       '## Catching up',
     ]);
   });
