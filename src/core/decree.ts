@@ -26,7 +26,7 @@ export function isNoOp(decree: Decree): boolean {
 
 /**
  * The decree that a message's request and value make. Field by field, as every entry passes through here several times:
- * spreading an object and adding a field costs a microsecond.
+ * spreading an object and adding a field is slow.
  */
 export function decreeOf({ id, no, noset }: Request, value: string): Decree {
   return { id, no, noset, value };

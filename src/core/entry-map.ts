@@ -12,7 +12,7 @@ const NOTHING = -1;
 /**
  * A map from entries of the log, for entries that come and go in about their own order. It is a ring: the place of an
  * entry is its number modulo the number of slots, which doubles when two entries want the same one. A hash table of the
- * platform would do, but is rehashed again and again under such a load, and costs ten times as much. Entries too far apart
+ * platform would do, but is rehashed again and again under such a load, and costs much more. Entries too far apart
  * for any ring are kept in such a table nevertheless.
  */
 export class EntryMap<V> {

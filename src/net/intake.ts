@@ -40,8 +40,8 @@ export interface IntakeOptions<Source> {
 
 /**
  * Decides how much of what clients have sent is handled now (spec.md, "Limits"): a bounded share per turn, and nothing
- * while too many requests are open, or the disk is too far behind. What has to wait stays in order, and sources take turns. While there is little to
- * do everything is handled as it comes.
+ * while too many requests are open, or the disk is too far behind. What has to wait stays in order, and sources take
+ * turns. While there is little to do everything is handled as it comes.
  */
 export class Intake<Source extends InputSource> {
   readonly #options: IntakeOptions<Source>;

@@ -29,7 +29,6 @@ const SLOW_HEALING_MS = 5_000;
 /** Lines of a failing run that are shown. */
 const SHOWN_LINES = 80;
 
-/** The commit that is simulated, if this is a checkout. */
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }

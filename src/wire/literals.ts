@@ -1,6 +1,6 @@
 /**
  * The JSON texts of values, kept for a while. A value is read once and written several times on its way: for the other
- * agents, for the journal, for the application. Finding its text again costs a tenth of making it.
+ * agents, for the journal, for the application. Finding its text again costs less than making it.
  *
  * A value has one place among these, which it shares with others: the latest stays. So nothing has to be kept in order
  * or thrown away, and no more is kept than there are places.
