@@ -10,8 +10,13 @@ if (!Number.isSafeInteger(SEED) || SEED < 0) {
   throw new RangeError(`FAULTS_SEED is ${JSON.stringify(TOLD)}: give a whole number from 0 on`);
 }
 
-/** Chance for a test of `all`; if the test fails, what its nodes wrote begins with the seed. */
-export function chance(all: Cluster): SeededRandom {
+/** If the test of `all` fails, what its nodes wrote begins with the seed. */
+export function tellSeed(all: Cluster): void {
   all.note(`what was drawn at random is drawn again with FAULTS_SEED=${SEED}`);
+}
+
+/** Chance for a test of `all`, which tells the seed if it fails. */
+export function chance(all: Cluster): SeededRandom {
+  tellSeed(all);
   return new SeededRandom(SEED);
 }

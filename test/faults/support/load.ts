@@ -11,7 +11,7 @@ import {
 import type { Cluster, LogEntry, TestNode } from '../../support/cluster.js';
 import { eventually, PATIENCE_MS } from '../../support/process.js';
 import { SeededRandom } from '../../support/random.js';
-import { chance, SEED } from './chance.js';
+import { SEED, tellSeed } from './chance.js';
 import { expectLinearizable, History, type Begun } from './history.js';
 
 /** Longer than a cluster takes to recover from anything here: hardly any operation stays open. */
@@ -47,8 +47,6 @@ export interface LoadOptions {
   /** Makes the client with this number. */
   readonly client: (number: number) => Pick<Client, 'request'>;
   readonly clients?: number;
-  /** Each client draws its operations from this and its number. */
-  readonly seed?: number;
   /** How likely an operation is a put. */
   readonly put_share?: number;
   /** Keys in use at a time. */
@@ -80,7 +78,6 @@ export class Load {
   constructor(options: LoadOptions) {
     this.#options = {
       clients: DEFAULT_CLIENTS,
-      seed: SEED,
       put_share: DEFAULT_PUT_SHARE,
       keys: DEFAULT_KEYS,
       pace_ms: PACE_MS,
@@ -129,8 +126,9 @@ export class Load {
   }
 
   async #run(number: number): Promise<void> {
-    const { echo, padding_bytes, pace_ms, put_share, seed } = this.#options;
-    const random = new SeededRandom(seed + number);
+    const { echo, padding_bytes, pace_ms, put_share } = this.#options;
+    // Each draws for itself, whatever the others' turns are.
+    const random = new SeededRandom(SEED + number);
     const client = this.#options.client(number);
     for (let i = 0; this.#going; i++) {
       const key = this.#key(random);
@@ -184,8 +182,8 @@ export function told(request: KvRequest, { value }: Pick<Answer, 'value'>): stri
 
 /** Load on a cluster through the product's own clients. */
 export function load(all: Cluster, options: Partial<LoadOptions> = {}): Load {
-  const { seed } = chance(all);
-  return new Load({ client: () => all.client(RESTLESS), seed, ...options });
+  tellSeed(all);
+  return new Load({ client: () => all.client(RESTLESS), ...options });
 }
 
 /** Half of the clients wait for a silent node: what they asked is still in its sockets when it goes on. */
