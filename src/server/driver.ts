@@ -55,14 +55,16 @@ export class Driver {
   /** What the stream has brought and was not handled yet. */
   #fetched: (Event & { type: 'fetched'; readonly decrees: Decree[] }) | undefined;
   #ride: NodeJS.Timeout | undefined;
+  #gathering: NodeJS.Timeout | undefined;
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    this.#gate = new Gate((effect) => options.socket.send(effect.to, effect.message, effect.alone));
+    const now_ms = (): number => performance.now();
+    this.#gate = new Gate(({ to, message, alone }) => options.socket.send(to, message, alone), now_ms);
     this.#timers = new Timers({
       onTimer: (timer) => this.dispatch({ type: 'timer', timer }),
       drain: () => options.socket.drain(),
-      now_ms: () => performance.now(),
+      now_ms,
     });
   }
 
@@ -88,7 +90,8 @@ export class Driver {
     } finally {
       this.#running = false;
     }
-    if (journal.held && !this.#hasStopped() && this.#gate.isSettled(state)) journal.release();
+    this.#gate.observe(state);
+    if (journal.held && !this.#hasStopped() && this.mayBegin()) journal.release();
     callbacks.onHandled();
   }
 
@@ -97,19 +100,32 @@ export class Driver {
     return this.#stopped;
   }
 
-  /** Asked by the journal before it begins a group: it may, or is told within MAX_RIDE_MS. */
+  /** Asked by the journal before it begins a group: it may, or is told when it may. */
   mayBegin(): boolean {
-    if (this.#stopped || this.#gate.isSettled(this.#options.state)) return true;
-    this.#waitForRide();
+    if (this.#stopped) return true;
+    const wait_ms = this.#gate.wait_ms(this.#options.state);
+    if (wait_ms === 0) return true;
+    if (wait_ms >= MAX_RIDE_MS) this.#waitForRide();
+    else this.#gathering ??= setTimeout(() => this.#begin(), Math.ceil(wait_ms));
     return false;
   }
 
   #waitForRide(): void {
-    this.#ride ??= setTimeout(() => {
-      this.#ride = undefined;
-      if (this.#options.journal.held) this.#options.journal.release();
-      else this.writing();
-    }, MAX_RIDE_MS);
+    this.#ride ??= setTimeout(() => this.#begin(), MAX_RIDE_MS);
+  }
+
+  /** The next group has waited long enough. */
+  #begin(): void {
+    this.#clearWaits();
+    if (this.#options.journal.held) this.#options.journal.release();
+    else this.writing();
+  }
+
+  #clearWaits(): void {
+    clearTimeout(this.#ride);
+    clearTimeout(this.#gathering);
+    this.#ride = undefined;
+    this.#gathering = undefined;
   }
 
   /** Requests that were taken in and are not answered, about: those of which several wait for one entry count once. */
@@ -166,8 +182,7 @@ export class Driver {
   /** A group of records is on its way to the disk, and the proposals that it holds to the others. */
   writing(): void {
     if (this.#stopped) return;
-    clearTimeout(this.#ride);
-    this.#ride = undefined;
+    this.#clearWaits();
     this.#gate.depart();
     this.#options.socket.flush();
   }
@@ -185,7 +200,7 @@ export class Driver {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
-    clearTimeout(this.#ride);
+    this.#clearWaits();
     this.#fetch?.cancel();
     this.#events.length = 0;
   }

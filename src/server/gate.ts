@@ -1,7 +1,9 @@
 import type { Effect } from '../core/effect.js';
 import type { Position } from '../core/ids.js';
-import { MessageType } from '../core/message.js';
+import { MessageType, type AcceptRequest } from '../core/message.js';
 import type { AgentState } from '../core/state.js';
+import { MAX_RIDE_MS } from './bounds.js';
+import { Gathering } from './gathering.js';
 
 /**
  * Messages that may wait for a disk that hangs; beyond it the newest are dropped, as UDP may lose anything. A disk that
@@ -22,15 +24,22 @@ type Send = Effect & { readonly type: 'send' };
  */
 export class Gate {
   readonly #send: (effect: Send) => void;
+  readonly #now_ms: () => number;
+  readonly #gathering = new Gathering();
   #durable = 0;
   #waiting: Send[] = [];
   #head = 0;
   #riding: Send[] = [];
-  /** Behind the last entry whose proposal has left. */
+  /** Behind the entry whose proposal came last, and behind the one whose proposal left last. */
+  #proposed = 0;
   #departed = 0;
+  /** Whether what has left was not found chosen yet. */
+  #under_way = false;
 
-  constructor(send: (effect: Send) => void) {
+  /** `now_ms` is a clock that never goes back. */
+  constructor(send: (effect: Send) => void, now_ms: () => number) {
     this.#send = send;
+    this.#now_ms = now_ms;
   }
 
   /** How many messages wait for the disk. */
@@ -44,18 +53,38 @@ export class Gate {
   }
 
   pass(effect: Send): void {
-    if (effect.message.type === MessageType.AcceptRequest && !effect.alone) this.#riding.push(effect);
+    const { message } = effect;
+    if (message.type === MessageType.AcceptRequest && !effect.alone) this.#ride(effect, message);
     else if (effect.after <= this.#durable) this.#send(effect);
     else if (this.waiting < MAX_WAITING_MESSAGES) this.#waiting.push(effect);
   }
 
+  #ride(effect: Send, { entry, request }: AcceptRequest): void {
+    this.#riding.push(effect);
+    // The same proposal goes to one agent after the other.
+    if (entry + 1 === this.#proposed) return;
+    this.#proposed = entry + 1;
+    this.#gathering.came(request.id, this.#now_ms());
+  }
+
   /**
-   * Whether everything that was proposed is chosen, or nobody reigns here. A leader begins the next group then: what
-   * comes in meanwhile makes one group, one datagram and one flush on each node. The busier the cluster, the longer a
-   * round takes, and the more the next one carries.
+   * How long the next group has to wait at most, in milliseconds; 0: it may begin. A leader begins it when everything
+   * that it proposed is chosen: what comes in meanwhile makes one group, one datagram and one flush on each node. The
+   * busier the cluster, the longer a round takes, and the more the next one carries. It may be worth to wait a moment
+   * longer, for those who were just answered (`Gathering`). Where nobody reigns there is nothing to wait for.
    */
-  isSettled({ proposer, learner }: Pick<AgentState, 'proposer' | 'learner'>): boolean {
-    return proposer.reign === undefined || learner.committed >= this.#departed;
+  wait_ms(state: Pick<AgentState, 'proposer' | 'learner'>): number {
+    this.observe(state);
+    if (state.proposer.reign === undefined) return 0;
+    return this.#under_way ? MAX_RIDE_MS : this.#gathering.wait_ms(this.#now_ms());
+  }
+
+  /** To be told after every event: what has left may be chosen by now, or nobody reigns any more. */
+  observe({ proposer, learner }: Pick<AgentState, 'proposer' | 'learner'>): void {
+    if (!this.#under_way) return;
+    if (proposer.reign !== undefined && learner.committed < this.#departed) return;
+    this.#under_way = false;
+    this.#gathering.chosen(this.#now_ms());
   }
 
   /** A group begins to be written, or takes too long: the proposals that came together leave together. */
@@ -63,9 +92,13 @@ export class Gate {
     if (this.#riding.length === 0) return;
     const riding = this.#riding;
     this.#riding = [];
+    this.#under_way = true;
     for (const effect of riding) {
       const { message } = effect;
-      if (message.type === MessageType.AcceptRequest) this.#departed = message.entry + 1;
+      if (message.type === MessageType.AcceptRequest && message.entry + 1 !== this.#departed) {
+        this.#departed = message.entry + 1;
+        this.#gathering.leaves(message.request.id);
+      }
       this.#send(effect);
     }
   }

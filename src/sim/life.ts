@@ -42,8 +42,12 @@ export class Life {
   #arrivedDatagrams = 0;
   readonly #timers = new Map<TimerName, Appointment>();
   #due: { readonly timer: TimerName; readonly appointment: Appointment }[] = [];
-  readonly #gate = new Gate(({ to, message, alone }) => this.#pack(to, message, alone));
+  readonly #gate = new Gate(
+    ({ to, message, alone }) => this.#pack(to, message, alone),
+    () => this.world.schedule.now_ms,
+  );
   #ride: Appointment | undefined;
+  #gathering: Appointment | undefined;
   readonly #packers = new Map<AgentIndex, DatagramPacker>();
   readonly #reception = new Reception(this, (name, end) => this.#onClosed(name, end));
   readonly #ends = new Set<StreamEnd>();
@@ -76,7 +80,7 @@ export class Life {
   die(power: boolean): void {
     this.dead = true;
     for (const timer of this.#timers.values()) timer.cancelled = true;
-    if (this.#ride) this.#ride.cancelled = true;
+    this.#clearWaits();
     this.#app?.kill();
     this.#fetch?.cancel();
     for (const end of this.#ends) end.reset(power);
@@ -177,7 +181,8 @@ export class Life {
       if (this.#crashesNow()) return effects;
     }
     this.#sendPacked();
-    if (this.journal.held && this.#gate.isSettled(this.state)) this.#release();
+    this.#gate.observe(this.state);
+    if (this.journal.held && this.mayBegin()) this.#release();
     return effects;
   }
 
@@ -382,29 +387,41 @@ export class Life {
 
   /** A group of records begins to be written, or takes its time: the proposals that wait for it leave. */
   writing(): void {
-    if (this.#ride) this.#ride.cancelled = true;
-    this.#ride = undefined;
+    this.#clearWaits();
     this.#gate.depart();
     this.#sendPacked();
   }
 
   /** Asked by the journal before it begins a group: as in the shipped driver. */
   mayBegin(): boolean {
-    if (this.#gate.isSettled(this.state)) return true;
-    this.#waitForRide();
+    const wait_ms = this.#gate.wait_ms(this.state);
+    if (wait_ms === 0) return true;
+    if (wait_ms >= MAX_RIDE_MS) this.#waitForRide();
+    else this.#gathering ??= this.#beginAfter(wait_ms, () => this.#gathering);
     return false;
   }
 
   #waitForRide(): void {
-    this.#ride ??= this.world.schedule.after(MAX_RIDE_MS, () => {
-      const ride = this.#ride;
+    this.#ride ??= this.#beginAfter(MAX_RIDE_MS, () => this.#ride);
+  }
+
+  /** Begins the next group after a while, unless the wait that `current` gives is another one by then. */
+  #beginAfter(wait_ms: number, current: () => Appointment | undefined): Appointment {
+    const made = this.world.schedule.after(wait_ms, () =>
       this.arrive(() => {
-        if (this.#ride !== ride) return;
-        this.#ride = undefined;
+        if (current() !== made) return;
+        this.#clearWaits();
         if (this.journal.held) this.#release();
         else this.writing();
-      });
-    });
+      }),
+    );
+    return made;
+  }
+
+  #clearWaits(): void {
+    for (const wait of [this.#ride, this.#gathering]) if (wait) wait.cancelled = true;
+    this.#ride = undefined;
+    this.#gathering = undefined;
   }
 
   #release(): void {

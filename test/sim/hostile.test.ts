@@ -57,7 +57,7 @@ describe('hostile datagrams (faults.md, invariant 11)', function () {
 
   it('of every kind reach a simulated cluster, which keeps its invariants and comes back to life', async () => {
     const seen = new Set<string>();
-    for (let seed = 1; seed <= 6; seed++) {
+    for (let seed = 1; seed <= 10; seed++) {
       const plan = { ...drawPlan(seed, 8_000), nodes: 3, prehistory: 0, strange_lists: {}, hostile_ms: 25 };
       const { failure, counters } = await simulate(plan);
       expect(failure?.message, `seed ${seed}`).to.equal(undefined);
