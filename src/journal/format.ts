@@ -251,6 +251,11 @@ export function lineBytes(text: string): number {
   return Buffer.byteLength(text) + LINE_OVERHEAD_BYTES;
 }
 
+/** How many it takes at most, if its characters are not looked at: three for each of UTF-16. */
+export function mostBytes(text: string): number {
+  return 3 * text.length + LINE_OVERHEAD_BYTES;
+}
+
 const INITIAL_GROUP_BYTES = 16 * 1024;
 
 /** A group under construction: record lines behind room for the header. */
@@ -260,12 +265,12 @@ export class GroupBuilder {
   length = GROUP_HEADER_BYTES;
   private buffer = Buffer.allocUnsafeSlow(INITIAL_GROUP_BYTES);
 
-  /** Adds a record's line of `bytes` bytes (`lineBytes`); its place is counted from the beginning of the header. */
-  append(text: string, bytes: number): number {
+  /** Adds a record's line; its place is counted from the beginning of the header. */
+  append(text: string): number {
     const start = this.length;
-    const end = start + bytes;
-    if (end > this.buffer.length) this.grow(end);
-    this.buffer.write(text, start + CHECKSUM_BYTES, 'utf8');
+    const most = start + mostBytes(text);
+    if (most > this.buffer.length) this.grow(most);
+    const end = start + CHECKSUM_BYTES + this.buffer.write(text, start + CHECKSUM_BYTES, 'utf8') + 1;
     writeChecksum(this.buffer, start, end - 1);
     this.buffer[end - 1] = NEWLINE;
     this.length = end;

@@ -9,6 +9,7 @@ import {
   GroupBuilder,
   GROUP_HEADER_BYTES,
   lineBytes,
+  mostBytes,
   MAX_GROUP_BYTES,
   MAX_RECORD_BYTES,
   MAX_SEGMENT_HEADER_BYTES,
@@ -152,17 +153,14 @@ class GroupCommitJournal implements Journal {
   append(record: JournalRecord): Position {
     if (this.closing) throw new Error('the journal is closed');
     const text = encodeRecord(record, this.members);
-    const bytes = lineBytes(text);
-    if (bytes > Math.min(MAX_RECORD_BYTES, this.max_group_bytes)) {
-      throw new RangeError(`a record of ${bytes} bytes is larger than the journal takes`);
-    }
+    const group = this.failed ? undefined : this.groupFor(text);
     this.appended = position(this.appended + 1);
-    if (this.failed) return this.appended;
-    const group = this.groupFor(bytes);
-    const offset = group.builder.append(text, bytes);
+    if (group === undefined) return this.appended;
+    const offset = group.builder.append(text);
     group.last = this.appended;
     const stored = storedEntry(record);
     if (stored) {
+      const bytes = group.builder.length - offset;
       group.entries.push(stored.entry, offset, bytes);
       this.unflushed.set(stored.entry, { stored, bytes, group });
     }
@@ -201,9 +199,17 @@ class GroupCommitJournal implements Journal {
     await this.writer.close();
   }
 
-  private groupFor(bytes: number): Group {
+  /** The group that a record of this text is put into. Throws if it is too long for any. */
+  private groupFor(text: string): Group {
     const last = this.queue[this.queue.length - 1];
-    if (last && last.builder.length - GROUP_HEADER_BYTES + bytes <= this.max_group_bytes) return last;
+    const room = last ? this.max_group_bytes + GROUP_HEADER_BYTES - last.builder.length : 0;
+    // Nearly always there is room for so many that they needn't be counted.
+    if (last && mostBytes(text) <= Math.min(room, MAX_RECORD_BYTES)) return last;
+    const bytes = lineBytes(text);
+    if (bytes > Math.min(MAX_RECORD_BYTES, this.max_group_bytes)) {
+      throw new RangeError(`a record of ${bytes} bytes is larger than the journal takes`);
+    }
+    if (last && bytes <= room) return last;
     const group = this.spare ?? new Group();
     this.spare = undefined;
     this.queue.push(group);

@@ -4,7 +4,6 @@ import { readMark, removeMark } from './failure-mark.js';
 import {
   GROUP_HEADER_BYTES,
   GroupBuilder,
-  lineBytes,
   MAX_SEGMENT_HEADER_BYTES,
   parseRecord,
   type Members,
@@ -143,7 +142,7 @@ async function copySegment(
 
 function rebuildGroup(lines: readonly string[], sequence: number): Buffer {
   const group = new GroupBuilder();
-  for (const text of lines) group.append(text, lineBytes(text));
+  for (const text of lines) group.append(text);
   return group.finish(sequence);
 }
 

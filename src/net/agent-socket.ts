@@ -11,10 +11,11 @@ import {
   type PeerMessage,
 } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { DatagramPacker, splitDatagram } from '../wire/datagram.js';
+import { DatagramPacker, splitDatagram, type Split } from '../wire/datagram.js';
 import { CoalescingEvidence } from './coalescing.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';
+import { separately, type Together } from './together.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Asked of the system for each direction: a burst of a few dozen full datagrams. It may give less. */
@@ -60,6 +61,8 @@ export interface AgentSocketOptions {
   onDone(from: AgentIndex): void;
   /** Something was dropped; for counting. */
   onDropped(code: DropCode): void;
+  /** For the messages of one datagram; absent: each is handled by itself. */
+  readonly together?: Together;
   readonly log: Log;
   /** Milliseconds of a clock that never goes back; for tests. */
   readonly now_ms?: () => number;
@@ -105,11 +108,19 @@ interface Peer {
   urgent: boolean;
 }
 
+/** The text of a message, and its length in UTF-8. */
+interface Encoded {
+  readonly message: PeerMessage;
+  readonly text: string;
+  readonly size_bytes: number;
+}
+
 class BoundSocket implements AgentSocket {
   readonly #options: AgentSocketOptions;
   readonly #self: Address;
   readonly #log: Log;
   readonly #now_ms: () => number;
+  readonly #together: Together;
   readonly #socket: Socket;
   readonly #peers = new Map<AgentIndex, Peer>();
   /** Peers by `ADDRESS:PORT`. */
@@ -117,7 +128,7 @@ class BoundSocket implements AgentSocket {
   /** Peers that something was sent to in this turn. */
   readonly #touched = new Set<Peer>();
   readonly #probe: string;
-  #encoded: { readonly message: PeerMessage; readonly text: string } | undefined;
+  #encoded: Encoded | undefined;
   #turn_end: NodeJS.Immediate | undefined;
   #received = 0;
   #state: 'binding' | 'bound' | 'closed' = 'binding';
@@ -128,6 +139,7 @@ class BoundSocket implements AgentSocket {
     this.#options = options;
     this.#self = self;
     this.#now_ms = options.now_ms ?? (() => performance.now());
+    this.#together = options.together ?? separately;
     this.#log = limitedLog(options.log, this.#now_ms);
     const empty = encodeMessage({ type: MessageType.Empty }, self);
     this.#probe = `${empty}\n${empty}`;
@@ -180,13 +192,13 @@ class BoundSocket implements AgentSocket {
       return;
     }
     this.#touch(peer);
-    const text = this.#encode(message);
+    const encoded = this.#encode(message);
     const urgent = message.type === MessageType.Heartbeat;
     if (alone || !peer.evidence.understood(this.#now_ms())) {
       // What was sent before goes first, so that order is kept as far as UDP keeps it.
       this.#flushPeer(peer);
-      this.#transmit(peer, Buffer.from(text), urgent);
-    } else this.#pack(peer, text, urgent);
+      this.#transmit(peer, Buffer.from(encoded.text), urgent);
+    } else this.#pack(peer, encoded, urgent);
   }
 
   drain(): Promise<void> {
@@ -235,17 +247,19 @@ class BoundSocket implements AgentSocket {
       this.#dropped('datagram-malformed', `dropped a datagram of ${from}: ${datagram.reason}`);
       return;
     }
-    const messages = this.#decode(peer, datagram.texts);
+    const messages = this.#decode(peer, datagram);
     if (messages === undefined) return;
     if (messages.length > 1) peer.evidence.heard(this.#now_ms());
-    for (const message of messages) this.#deliver(peer, message);
+    this.#together(() => {
+      for (const message of messages) this.#deliver(peer, message);
+    });
   }
 
   /** The well-formed messages of a datagram; undefined if one of them names another sender than its source. */
-  #decode(peer: Peer, texts: readonly string[]): Message[] | undefined {
+  #decode(peer: Peer, { text, bounds }: Split & { readonly ok: true }): Message[] | undefined {
     const messages: Message[] = [];
-    for (const text of texts) {
-      const decoded = decodeMessage(text);
+    for (let i = 0; i < bounds.length; i += 2) {
+      const decoded = decodeMessage(text, bounds[i], bounds[i + 1]);
       if (!decoded.ok) {
         const from = formatAddress(peer.address);
         this.#dropped('datagram-malformed', `dropped a message of ${from}: ${decoded.code}: ${decoded.text}`);
@@ -271,11 +285,13 @@ class BoundSocket implements AgentSocket {
     }
   }
 
-  /** The text of a message. A broadcast sends the same object to one peer after another. */
-  #encode(message: PeerMessage): string {
-    if (this.#encoded?.message !== message)
-      this.#encoded = { message, text: encodeMessage(message, this.#self) };
-    return this.#encoded.text;
+  /** A message as it is sent. A broadcast sends the same object to one peer after another. */
+  #encode(message: PeerMessage): Encoded {
+    if (this.#encoded?.message !== message) {
+      const text = encodeMessage(message, this.#self);
+      this.#encoded = { message, text, size_bytes: Buffer.byteLength(text) };
+    }
+    return this.#encoded;
   }
 
   #touch(peer: Peer): void {
@@ -298,9 +314,9 @@ class BoundSocket implements AgentSocket {
     this.#encoded = undefined;
   }
 
-  #pack(peer: Peer, text: string, urgent: boolean): void {
+  #pack(peer: Peer, { text, size_bytes }: Encoded, urgent: boolean): void {
     const packed = peer.packer.waiting;
-    const full = peer.packer.add(text);
+    const full = peer.packer.add(text, size_bytes);
     if (full !== undefined) this.#transmitPacked(peer, full, packed);
     peer.urgent ||= urgent;
   }

@@ -11,6 +11,7 @@ import type {
   ClientRefusal,
   ConnectionHandlers,
 } from './client-connection.js';
+import type { Together } from './together.js';
 import { APP_MAX_LINE_BYTES, APP_TYPES, openClientListener } from './client-listener.js';
 import type { Log } from './logging.js';
 
@@ -59,6 +60,7 @@ export interface AppClientCallbacks {
   onClientEnded(connection: ClientConnection): void;
   /** Told of every connection of the private listener, also of those that said nothing else. */
   onClientClosed(connection: ClientConnection): void;
+  readonly together?: Together;
 }
 
 /** How a life ended. */
@@ -209,6 +211,7 @@ export class AppLife {
       onRefused: (code, connection) => this.#onRefused(code, connection),
       // Who connects here may be silent for as long as there is nothing to execute.
       isBusy: () => true,
+      ...(callbacks.together && { together: callbacks.together }),
     };
   }
 

@@ -188,6 +188,7 @@ export class AppProcess {
         onClientMessage: (connection, message) => callbacks.onClientMessage(connection, message),
         onClientEnded: (connection) => callbacks.onClientEnded(connection),
         onClientClosed: (connection) => callbacks.onClientClosed(connection),
+        ...(callbacks.together && { together: callbacks.together }),
       },
       onOver: (end) => this.#onOver(end),
     });

@@ -14,13 +14,14 @@ import {
   type Done,
   type Message,
 } from '../core/message.js';
-import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { LineReader, type Framed } from '../wire/framing.js';
+import { encodeMessage, type Decoded } from '../wire/codec.js';
+import { MessageReader } from '../wire/message-reader.js';
 import { afterPolling } from './after-polling.js';
 import type { InputSource, Intake } from './intake.js';
 import { errorCode } from './listen-error.js';
 import type { Log } from './logging.js';
 import type { OutputBudget } from './output-budget.js';
+import type { Together } from './together.js';
 
 /** Below this much waiting output a connection is `writable`: what one turn of a stream may add on top. */
 const WRITABLE_BELOW_BYTES = 256 * 1024;
@@ -73,6 +74,8 @@ export interface ConnectionHandlers {
   onRefused(code: ClientRefusal, connection?: ClientConnection): void;
   /** Whether answers are outstanding or a stream is running, so that silence is no reason to close. */
   isBusy?(connection: ClientConnection): boolean;
+  /** Absent: everything is handled by itself. */
+  readonly together?: Together;
 }
 
 /** What a connection needs to know beside its socket. */
@@ -107,14 +110,11 @@ export class ClientConnection implements InputSource {
   readonly loopback: boolean;
 
   readonly #socket: Socket;
-  readonly #reader: LineReader;
+  readonly #input: MessageReader;
   readonly #context: ConnectionContext;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #admit: ConnectionContext['admit'];
   #ended = false;
-  /** Texts that wait to be taken in: those from `#handed_out` on. */
-  #input: Framed[] = [];
-  #handed_out = 0;
   #fresh = true;
   /** Whether nothing comes behind them. */
   #input_over = false;
@@ -135,7 +135,7 @@ export class ClientConnection implements InputSource {
     this.loopback = isLoopback(socket.remoteAddress ?? '');
     this.#active_ms = context.now_ms();
     context.budget.join();
-    this.#reader = new LineReader({ max_line_bytes: context.limits.max_line_bytes });
+    this.#input = new MessageReader({ max_line_bytes: context.limits.max_line_bytes });
     this.#listen();
     this.#watchIdle(context.limits.idle_ms);
   }
@@ -223,10 +223,14 @@ export class ClientConnection implements InputSource {
       );
     });
     this.#socket.once('close', () => this.#closed());
-    this.#socket.on('data', (chunk: Buffer) => this.#take(this.#reader.read(chunk)));
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#input.put(chunk);
+      this.#offer();
+    });
     this.#socket.once('end', () => {
       this.#input_over = true;
-      this.#take(this.#reader.end());
+      this.#input.end();
+      this.#offer();
       if (this.waiting === 0) this.#inputEnded();
     });
   }
@@ -238,41 +242,35 @@ export class ClientConnection implements InputSource {
 
   /** Texts that wait to be taken in. */
   get waiting(): number {
-    return this.#input.length - this.#handed_out;
+    return this.#input.waiting;
   }
 
   /** Handles the oldest text that waits, and returns its length. */
   handOut(): number {
-    const framed = this.#input[this.#handed_out++];
-    if (framed === undefined) return 0;
+    const taken = this.#input.take();
+    if (taken === undefined) return 0;
     this.#fresh = false;
-    if (this.waiting === 0) {
-      this.#input = [];
-      this.#handed_out = 0;
-      if (this.#socket.isPaused()) this.#socket.resume();
-    }
-    this.#receive(framed);
+    if (this.waiting === 0 && this.#socket.isPaused()) this.#socket.resume();
+    this.#receive(taken.decoded);
     if (this.waiting === 0 && this.#input_over) this.#inputEnded();
-    return framed.text.length;
+    return taken.length;
   }
 
-  #take(texts: readonly Framed[]): void {
-    if (this.#state !== 'open' || texts.length === 0) return;
-    for (const text of texts) this.#input.push(text);
+  #offer(): void {
+    if (this.#state !== 'open') return this.#input.clear();
+    if (this.waiting === 0) return;
     this.#context.intake.offer(this);
     if (this.waiting > MAX_WAITING_TEXTS) this.#socket.pause();
   }
 
   #dropInput(): void {
-    this.#input = [];
-    this.#handed_out = 0;
+    this.#input.clear();
     this.#context.intake.leave(this);
   }
 
-  #receive(framed: Framed): void {
+  #receive(decoded: Decoded): void {
     if (this.#state !== 'open') return;
     this.#active_ms = this.#context.now_ms();
-    const decoded = framed.ok ? decodeMessage(framed.text) : { ...framed, request: NO_REQUEST };
     if (!this.#admitted(decoded.ok ? decoded.message : undefined)) return;
     if (decoded.ok) this.#route(decoded.message);
     else this.refuse(decoded.code, decoded.text, decoded.request);

@@ -167,6 +167,7 @@ class Listener implements ClientListener {
       isHeldUp: () => options.intake?.isHeldUp?.() === true,
       // Who is new is heard once at any time: it may be a peer that lacks entries, or somebody who says Done.
       isExempt: (connection) => connection.fresh || options.intake?.isExempt(connection) === true,
+      together: options.together,
     });
     this.#address = options.address;
     this.#server = createServer(

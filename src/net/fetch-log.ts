@@ -4,8 +4,8 @@ import { formatAddress, sameAddress, type Address } from '../core/address.js';
 import { NO_REQUEST, type Decree } from '../core/decree.js';
 import { entry, type Entry } from '../core/ids.js';
 import { MESSAGE_NAMES, MessageType, type LogResponse, type Message } from '../core/message.js';
-import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { LineReader, type Framed } from '../wire/framing.js';
+import { encodeMessage, type Decoded } from '../wire/codec.js';
+import { MessageReader } from '../wire/message-reader.js';
 import { afterPolling } from './after-polling.js';
 import { errorCode } from './listen-error.js';
 import { printable } from './logging.js';
@@ -53,9 +53,8 @@ export function fetchLog(options: FetchOptions): LogFetch {
 class Fetch implements LogFetch {
   readonly #options: FetchOptions;
   readonly #socket: Socket;
-  readonly #reader: LineReader;
-  /** What has arrived and not been handled, since the stream is paused. */
-  #input: Framed[] = [];
+  /** What has arrived; some of it waits while the stream is paused. */
+  readonly #input: MessageReader;
   #input_over = false;
   #next: Entry;
   #over = false;
@@ -68,7 +67,7 @@ class Fetch implements LogFetch {
   constructor(options: FetchOptions) {
     this.#options = options;
     this.#next = options.first;
-    this.#reader = new LineReader({ max_line_bytes: MAX_LINE_BYTES });
+    this.#input = new MessageReader({ max_line_bytes: MAX_LINE_BYTES });
     const { peer, self } = options;
     this.#socket = connect({
       host: peer.address,
@@ -84,7 +83,7 @@ class Fetch implements LogFetch {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#input = [];
+    this.#input.clear();
     this.#socket.destroy();
   }
 
@@ -119,29 +118,27 @@ class Fetch implements LogFetch {
     });
     this.#socket.on('data', (chunk: Buffer) => {
       this.#signs++;
-      this.#input.push(...this.#reader.read(chunk));
+      this.#input.put(chunk);
       this.#handleInput();
     });
     this.#socket.once('end', () => {
       this.#input_over = true;
-      this.#input.push(...this.#reader.end());
+      this.#input.end();
       this.#handleInput();
     });
   }
 
   /** Handles what has arrived, until whoever gets it asks for a pause. */
   #handleInput(): void {
-    let handled = 0;
-    while (handled < this.#input.length && !this.#paused && !this.#over) {
-      const framed = this.#input[handled++];
-      if (framed !== undefined) this.#receive(framed);
+    while (!this.#paused && !this.#over) {
+      const taken = this.#input.take();
+      if (taken === undefined) break;
+      this.#receive(taken.decoded);
     }
-    this.#input = this.#input.slice(handled);
-    if (this.#input_over && this.#input.length === 0) this.#end('the peer ended the stream');
+    if (this.#input_over && this.#input.waiting === 0) this.#end('the peer ended the stream');
   }
 
-  #receive(framed: Framed): void {
-    const decoded = framed.ok ? decodeMessage(framed.text) : framed;
+  #receive(decoded: Decoded): void {
     if (!decoded.ok) {
       this.#end(`the peer sent what can't be read (${decoded.code}: ${decoded.text})`);
       return;

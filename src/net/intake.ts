@@ -1,3 +1,5 @@
+import { separately, type Together } from './together.js';
+
 /**
  * What one turn of the event loop takes in, in bytes of texts with TEXT_OVERHEAD_BYTES each: some six hundred small
  * requests, or four of the largest. However many connections have sent however much, heartbeats and peers get their
@@ -36,6 +38,7 @@ export interface IntakeOptions<Source> {
   readonly isHeldUp?: () => boolean;
   /** Whether a source is taken in all the same: what it says lets others go on. */
   readonly isExempt: (source: Source) => boolean;
+  readonly together?: Together | undefined;
 }
 
 /**
@@ -45,6 +48,7 @@ export interface IntakeOptions<Source> {
  */
 export class Intake<Source extends InputSource> {
   readonly #options: IntakeOptions<Source>;
+  readonly #together: Together;
   /** In the order of their turns. */
   readonly #queue = new Set<Source>();
   #left_bytes = TURN_BYTES;
@@ -53,6 +57,7 @@ export class Intake<Source extends InputSource> {
 
   constructor(options: IntakeOptions<Source>) {
     this.#options = options;
+    this.#together = options.together ?? separately;
   }
 
   /** How many sources wait for their turn. */
@@ -65,7 +70,11 @@ export class Intake<Source extends InputSource> {
     this.#scheduleTurn();
     if (this.#queue.has(source)) return;
     const mustWait = this.#queue.size > 0 && !this.#options.isExempt(source);
-    if (mustWait || !this.#serve(source, Infinity)) this.#queue.add(source);
+    if (mustWait) this.#queue.add(source);
+    else
+      this.#together(() => {
+        if (!this.#serve(source, Infinity)) this.#queue.add(source);
+      });
   }
 
   /** A source has nothing to hand out any more. */
@@ -90,7 +99,7 @@ export class Intake<Source extends InputSource> {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#turn();
+      this.#together(() => this.#turn());
     });
   }
 

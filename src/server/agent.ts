@@ -42,7 +42,8 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions;
   readonly #log: Log;
   readonly #refused = new Counters<string>();
-  readonly #heard = new Map<AgentIndex, { message: string; at_ms: number }>();
+  /** What each peer said last. */
+  readonly #heard = new Map<AgentIndex, { type: MessageType; at_ms: number }>();
   readonly #started_ms = performance.now();
   #lock: Lock | undefined;
   #journal: Journal | undefined;
@@ -78,7 +79,9 @@ export class Agent extends EventEmitter<AgentEvents> {
     return statusOf(state, {
       lastHeard: (peer) => {
         const heard = this.#heard.get(peer as AgentIndex);
-        return heard && { message: heard.message, ms_ago: Math.round(performance.now() - heard.at_ms) };
+        if (heard === undefined) return undefined;
+        const message = MESSAGE_NAMES[heard.type] ?? '';
+        return { message, ms_ago: Math.round(performance.now() - heard.at_ms) };
       },
       journal: { ...size, unflushed },
       app: this.#application?.summary ?? { state: 'none' },
@@ -199,12 +202,19 @@ export class Agent extends EventEmitter<AgentEvents> {
       onMessage: (from, message) => this.#receive(from, message),
       onDone: (from) => this.#onPeerDone(agents[from]),
       onDropped: (code) => this.#refused.count(code),
+      together: (handle) => this.#together(handle),
       log: this.#log,
     });
   }
 
   #receive(from: AgentIndex, message: PeerMessage): void {
-    this.#heard.set(from, { message: MESSAGE_NAMES[message.type] ?? '', at_ms: performance.now() });
+    const { type } = message;
+    const heard = this.#heard.get(from);
+    if (heard === undefined) this.#heard.set(from, { type, at_ms: performance.now() });
+    else {
+      heard.type = type;
+      heard.at_ms = performance.now();
+    }
     this.#driver?.receive(from, message);
   }
 
@@ -261,6 +271,7 @@ export class Agent extends EventEmitter<AgentEvents> {
         if (code === 'line-too-long' && connection !== undefined) this.#application?.lineTooLong(connection);
       },
       isBusy: (connection) => this.#isBusy(connection),
+      together: (handle) => this.#together(handle),
       intake: {
         openRequests: () => this.#driver?.open_requests ?? 0,
         isHeldUp: () => this.#driver?.disk_is_behind === true,
@@ -268,6 +279,11 @@ export class Agent extends EventEmitter<AgentEvents> {
       },
       log: this.#log,
     });
+  }
+
+  #together(handle: () => void): void {
+    if (this.#driver === undefined) handle();
+    else this.#driver.together(handle);
   }
 
   #isBusy(connection: ClientConnection): boolean {

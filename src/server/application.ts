@@ -15,6 +15,7 @@ import { packageFolder } from './version.js';
 /** What the application's room needs of the driver. */
 export interface Dispatcher {
   dispatch(event: Event): void;
+  together(handle: () => void): void;
   dispatchClient(connection: ClientConnection, event: Event & { type: 'client' }): void;
   clientEnded(connection: ClientConnection): void;
   clientClosed(connection: ClientConnection): void;
@@ -159,6 +160,7 @@ function processCallbacks(driver: Dispatcher): AppProcessCallbacks {
     onClientMessage: (connection, message) => relay(driver, connection, message),
     onClientEnded: (connection) => driver.clientEnded(connection),
     onClientClosed: (connection) => driver.clientClosed(connection),
+    together: (handle) => driver.together(handle),
   };
 }
 

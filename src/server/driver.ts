@@ -49,6 +49,9 @@ export class Driver {
   readonly #connections = new Map<ConnectionId, ClientConnection>();
   readonly #events: Event[] = [];
   #running = false;
+  /** Whether more is handled before what follows from it. */
+  #together = false;
+  #committed: Entry | undefined;
   #stopped = false;
   #fetch: LogFetch | undefined;
   #fetch_paused = false;
@@ -79,7 +82,7 @@ export class Driver {
     this.#events.push(event);
     if (this.#running) return;
     this.#running = true;
-    const { state, journal, callbacks, log, log_debug } = this.#options;
+    const { state, log, log_debug } = this.#options;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
         if (log_debug) traceEvent(log, next);
@@ -89,6 +92,29 @@ export class Driver {
       this.#fail(error);
     } finally {
       this.#running = false;
+    }
+    if (!this.#together) this.#followUp();
+  }
+
+  /** Handles what came at once. What is to be done after every event is done once, after the last. */
+  together(handle: () => void): void {
+    if (this.#together) return handle();
+    this.#together = true;
+    try {
+      handle();
+    } finally {
+      this.#together = false;
+    }
+    this.#followUp();
+  }
+
+  #followUp(): void {
+    if (this.#stopped) return;
+    const { state, journal, callbacks } = this.#options;
+    if (this.#committed !== undefined) {
+      const committed = this.#committed;
+      this.#committed = undefined;
+      callbacks.onCommitted(committed);
     }
     this.#gate.observe(state);
     if (journal.held && !this.#hasStopped() && this.mayBegin()) journal.release();
@@ -240,7 +266,8 @@ export class Driver {
         this.#fetched = undefined;
         return;
       case 'committed':
-        return callbacks.onCommitted(effect.committed);
+        this.#committed = effect.committed;
+        return;
       case 'reign':
         return callbacks.onReign();
       case 'abdicate':

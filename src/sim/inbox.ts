@@ -29,8 +29,10 @@ export function readDatagram(
   if (!split.ok) return nothing('datagram-malformed');
   const messages: { message: PeerMessage; text: string }[] = [];
   const dropped: string[] = [];
-  for (const text of split.texts) {
-    const decoded = decodeMessage(text);
+  const { bounds } = split;
+  for (let i = 0; i < bounds.length; i += 2) {
+    const decoded = decodeMessage(split.text, bounds[i], bounds[i + 1]);
+    const text = split.text.slice(bounds[i], bounds[i + 1]);
     if (!decoded.ok) dropped.push('datagram-malformed');
     else if (decoded.from === undefined || !sameAddress(decoded.from, source))
       return nothing('datagram-forged');

@@ -21,13 +21,17 @@ function refuse(code: ErrorCode, text: string, request: Request = NO_REQUEST): D
 }
 
 /**
- * Reads the JSON text of one message (spec.md, "Encoding"). Never throws: what isn't a message of the protocol is
+ * Reads the JSON text of one message, which may stand within a longer text (spec.md, "Encoding"). Never throws: what isn't a message of the protocol is
  * refused with a text that names the field, and the reason.
  */
-export function decodeMessage(text: string): Decoded {
-  const plain = readPlain(text);
-  if (plain !== undefined) return { ok: true, message: plain.message, from: plain.from };
-  return decodeAny(text);
+export function decodeMessage(text: string, start = 0, end = text.length): Decoded {
+  return decodePlain(text, start, end) ?? decodeAny(text.slice(start, end));
+}
+
+/** As `decodeMessage`, for a text that the short cut takes (`plain.ts`); undefined for any other. */
+export function decodePlain(text: string, start = 0, end = text.length): Decoded | undefined {
+  const plain = readPlain(text, start, end);
+  return plain && { ok: true, message: plain.message, from: plain.from };
 }
 
 /** As `decodeMessage`, without its short cut. */

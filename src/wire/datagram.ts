@@ -4,15 +4,37 @@ import { MAX_DATAGRAM_BYTES } from '../core/limits.js';
 /** Datagrams hold one or more messages, separated by newlines (spec.md, "Encoding"). */
 
 export type Split =
-  { readonly ok: true; readonly texts: string[] } | { readonly ok: false; readonly reason: string };
+  | {
+      readonly ok: true;
+      readonly text: string;
+      /** Where each message begins in it and what stands behind it, one after the other. */
+      readonly bounds: readonly number[];
+    }
+  | { readonly ok: false; readonly reason: string };
 
-/** The texts in a datagram, in order; blank lines don't count. Refused: what isn't UTF-8, or has no text at all. */
+const OPENING_BRACE = 0x7b;
+
+/** Finds the texts in a datagram; blank lines don't count. Refused: what isn't UTF-8, or has no text at all. */
 export function splitDatagram(bytes: Uint8Array): Split {
   if (!isUtf8(bytes)) return { ok: false, reason: 'not valid UTF-8' };
   // toString keeps a byte order mark, which TextDecoder would take away: such a text is refused, not repaired.
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  const texts = text.split('\n').filter((line) => line.trim() !== '');
-  return texts.length === 0 ? { ok: false, reason: 'empty' } : { ok: true, texts };
+  const bounds: number[] = [];
+  for (let start = 0; start < text.length;) {
+    const newline = text.indexOf('\n', start);
+    const end = newline < 0 ? text.length : newline;
+    const isBlank = text.charCodeAt(start) !== OPENING_BRACE && text.slice(start, end).trim() === '';
+    if (!isBlank) bounds.push(start, end);
+    start = end + 1;
+  }
+  return bounds.length === 0 ? { ok: false, reason: 'empty' } : { ok: true, text, bounds };
+}
+
+/** The texts that were found, each by itself. */
+export function textsOf({ text, bounds }: Split & { readonly ok: true }): string[] {
+  const texts: string[] = [];
+  for (let i = 0; i < bounds.length; i += 2) texts.push(text.slice(bounds[i], bounds[i + 1]));
+  return texts;
 }
 
 /**
@@ -43,9 +65,8 @@ export class DatagramPacker {
     return this.#texts.length;
   }
 
-  /** Puts a message in, and gives back the datagram that it no longer fitted into, if there was one. */
-  add(text: string): Buffer | undefined {
-    const size_bytes = Buffer.byteLength(text, 'utf8');
+  /** Puts a message of so many bytes in, and gives back the datagram that it no longer fitted into, if there was one. */
+  add(text: string, size_bytes = Buffer.byteLength(text)): Buffer | undefined {
     const joined_bytes = this.#texts.length === 0 ? size_bytes : this.#size_bytes + 1 + size_bytes;
     if (this.#texts.length === 0 || joined_bytes <= this.#target_bytes) {
       this.#texts.push(text);

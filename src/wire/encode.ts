@@ -1,7 +1,19 @@
 import type { Address } from '../core/address.js';
 import type { Request } from '../core/decree.js';
 import { NO_ROUND, type Entry } from '../core/ids.js';
-import { MESSAGE_NAMES, MessageType, isPeerMessage, type Message, type RoundValue } from '../core/message.js';
+import {
+  MESSAGE_NAMES,
+  MessageType,
+  isPeerMessage,
+  type AcceptRequest,
+  type Accepted,
+  type Message,
+  type Nack,
+  type Prepare,
+  type Promise,
+  type RoundValue,
+} from '../core/message.js';
+import { keepBody, keptBody } from './bodies.js';
 import { literalOf } from './literals.js';
 
 /**
@@ -80,15 +92,17 @@ function fields(message: Message): string {
     case MessageType.Prepare:
     case MessageType.Promise:
     case MessageType.Nack:
-    case MessageType.AcceptRequest:
-    case MessageType.Accepted:
       return (
         (message.type === MessageType.Nack ? leaderFields(message) : '') +
         requiredRequest(message.request, message.entry) +
         numberField('entry', message.entry) +
         numberField('round', message.round) +
-        voteFields(message)
+        reportFields(message)
       );
+    case MessageType.AcceptRequest:
+      return voteBody(message) + numberField('committed', message.committed);
+    case MessageType.Accepted:
+      return voteBody(message);
     case MessageType.Heartbeat:
       return (
         leaderFields(message) +
@@ -121,10 +135,22 @@ function fields(message: Message): string {
   }
 }
 
-type Vote = Extract<Message, { type: 1 | 2 | 3 | 4 | 5 }>;
+/** What a vote is asked for, and given to (`bodies.ts`). */
+function voteBody(message: AcceptRequest | Accepted): string {
+  const { request, entry, round, value } = message;
+  const kept = keptBody(request, entry, round, value);
+  if (kept !== undefined) return kept;
+  const text =
+    requiredRequest(request, entry) +
+    numberField('entry', entry) +
+    numberField('round', round) +
+    valueField(value);
+  keepBody({ request, entry, round, value, text });
+  return text;
+}
 
-/** What the five messages of the Synod don't share. */
-function voteFields(message: Vote): string {
+/** What a Prepare asks for nothing of, and its answers say. */
+function reportFields(message: Prepare | Promise | Nack): string {
   switch (message.type) {
     case MessageType.Prepare:
       return '';
@@ -136,10 +162,6 @@ function voteFields(message: Vote): string {
       );
     case MessageType.Nack:
       return roundValueField(message.roundvalue) + numberField('promised', message.promised);
-    case MessageType.AcceptRequest:
-      return valueField(message.value) + numberField('committed', message.committed);
-    case MessageType.Accepted:
-      return valueField(message.value);
   }
 }
 

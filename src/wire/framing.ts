@@ -26,6 +26,11 @@ export class LineReader {
     this.#scanner = new TextScanner(max_line_bytes);
   }
 
+  /** Whether no text is under way: what comes next begins one. */
+  get isBetween(): boolean {
+    return this.#scanner.isBetween;
+  }
+
   /** What is complete with `chunk`; often nothing. */
   read(chunk: Buffer): Framed[] {
     return this.#scanner.scan(chunk).map((found) => framed(found, this.#max_line_bytes));

@@ -42,10 +42,12 @@ export function literalOf(value: string): string {
   return made;
 }
 
-/** Keeps the literal that a value was read from, if JSON.stringify would write the same. */
-export function rememberLiteral(value: string, literal: string): void {
+/** Keeps the literal that a value was read from, if JSON.stringify would write the same; tells whether it would. */
+export function rememberLiteral(value: string, literal: string): boolean {
   const isPlain = literal.length === value.length + 2;
-  if (isPlain || !UNUSUAL_ESCAPE.test(literal)) keep(placeOf(value), value, literal);
+  if (!isPlain && UNUSUAL_ESCAPE.test(literal)) return false;
+  keep(placeOf(value), value, literal);
+  return true;
 }
 
 function keep(place: number, value: string, literal: string): void {

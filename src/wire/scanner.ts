@@ -54,6 +54,11 @@ export class TextScanner {
     this.#max_text_bytes = max_text_bytes;
   }
 
+  /** Whether no text is under way: what comes next begins one. */
+  get isBetween(): boolean {
+    return this.#place === 'between';
+  }
+
   /** What is complete with `chunk`; often nothing. */
   scan(chunk: Buffer): Found[] {
     this.#walk(chunk);

@@ -1,4 +1,4 @@
-import { GroupBuilder, lineBytes } from '../../src/journal/format.js';
+import { GroupBuilder } from '../../src/journal/format.js';
 import type { MemoryStorage } from '../journal/memory-storage.js';
 import { SeededRandom } from '../support/random.js';
 import { mutateBytes } from './mutate.js';
@@ -168,7 +168,7 @@ function rebuilt(
       [group, sequence] = [new GroupBuilder(), Number(begins)];
     } else {
       const said = line === chosen ? put : text;
-      group?.append(said, lineBytes(said));
+      group?.append(said);
     }
   }
   finish();

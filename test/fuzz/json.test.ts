@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { decodeMessage } from '../../src/wire/codec.js';
-import { splitDatagram } from '../../src/wire/datagram.js';
+import { splitDatagram, textsOf } from '../../src/wire/datagram.js';
 import { LineReader } from '../../src/wire/framing.js';
 import { MAX_NESTING } from '../../src/wire/nesting.js';
 import { exampleTexts, jsonCases, type JsonCase } from './corpus.js';
@@ -20,7 +20,7 @@ function within(before: string, { bytes }: JsonCase, behind: string): Buffer {
 function asDatagram(bytes: Buffer): string {
   const split = splitDatagram(bytes);
   if (!split.ok) return 'malformed';
-  const texts = split.texts.map((text) => {
+  const texts = textsOf(split).map((text) => {
     checkText(text);
     const decoded = decodeMessage(text);
     return decoded.ok ? ('value' in decoded.message ? `= ${decoded.message.value}` : 'taken') : decoded.code;
@@ -150,7 +150,7 @@ describe('fuzz: valid messages that are damaged (row 66)', () => {
         const flipped = Buffer.from(bytes);
         flipped[bit >> 3]! ^= 1 << (bit & 7);
         const split = splitDatagram(flipped);
-        if (split.ok && split.texts.some((text) => checkText(text).isTaken)) taken++;
+        if (split.ok && textsOf(split).some((text) => checkText(text).isTaken)) taken++;
       }
     }
     expect(taken).to.be.above(0);

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { splitDatagram } from '../../src/wire/datagram.js';
+import { splitDatagram, textsOf } from '../../src/wire/datagram.js';
 import { LineReader, type Framed } from '../../src/wire/framing.js';
 import { showOutput } from '../../src/net/app-output.js';
 import { SeededRandom } from '../support/random.js';
@@ -37,8 +37,9 @@ export const datagram: Target = {
   run(bytes) {
     const split = splitDatagram(bytes);
     if (!split.ok) return { codes: [split.reason], signature: split.reason, isTaken: false };
-    if (split.texts.length === 0) throw new Finding('a datagram of no text is taken', '');
-    return joined(split.texts.map(checkText), 'empty');
+    const texts = textsOf(split);
+    if (texts.length === 0) throw new Finding('a datagram of no text is taken', '');
+    return joined(texts.map(checkText), 'empty');
   },
 };
 

@@ -1,11 +1,5 @@
 import { expect } from 'chai';
-import {
-  GROUP_HEADER_BYTES,
-  GroupBuilder,
-  lineBytes,
-  MAX_GROUP_BYTES,
-  SECTOR_BYTES,
-} from '../../src/journal/format.js';
+import { GROUP_HEADER_BYTES, GroupBuilder, MAX_GROUP_BYTES, SECTOR_BYTES } from '../../src/journal/format.js';
 import { encodeIdentity } from '../../src/journal/identity.js';
 import { identityPath } from '../../src/journal/segment.js';
 import { MemoryStorage } from './memory-storage.js';
@@ -243,7 +237,7 @@ describe('damage to the journal (spec.md, "Durability")', () => {
     const storage = await newDisk();
     const group = new GroupBuilder();
     const text = 'accepted {"type":4,"request":7}';
-    group.append(text, lineBytes(text));
+    group.append(text);
     const start = endOf(storage.bytes(segment(1)));
     group.finish(1).copy(storage.bytes(segment(1)), start);
     await expectRefused(storage, 1, start + GROUP_HEADER_BYTES);

@@ -2,7 +2,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { MAX_DATAGRAM_BYTES } from '../../src/core/limits.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
-import { COALESCED_BYTES, DatagramPacker, fitsAlone, splitDatagram } from '../../src/wire/datagram.js';
+import {
+  COALESCED_BYTES,
+  DatagramPacker,
+  fitsAlone,
+  splitDatagram,
+  textsOf,
+} from '../../src/wire/datagram.js';
 import { anyMessage } from './arbitraries.js';
 
 const SELF = { address: '10.0.0.1', port: '7001' };
@@ -20,10 +26,10 @@ function pack(texts: readonly string[], target_bytes?: number): Buffer[] {
   return datagrams;
 }
 
-function textsOf(bytes: Uint8Array): string[] {
+function takenApart(bytes: Uint8Array): string[] {
   const split = splitDatagram(bytes);
   if (!split.ok) throw new Error(split.reason);
-  return split.texts;
+  return textsOf(split);
 }
 
 describe('datagram: taking apart', () => {
@@ -37,7 +43,7 @@ describe('datagram: taking apart', () => {
   ];
   for (const [name, datagram, texts] of cases) {
     it(name, () => {
-      expect(textsOf(Buffer.from(datagram))).to.deep.equal(texts);
+      expect(takenApart(Buffer.from(datagram))).to.deep.equal(texts);
     });
   }
 
@@ -61,7 +67,7 @@ describe('datagram: taking apart', () => {
 
   it('reads a view into a larger buffer only as far as it reaches', () => {
     const large = new TextEncoder().encode('garbage{}garbage');
-    expect(textsOf(large.subarray(7, 9))).to.deep.equal(['{}']);
+    expect(takenApart(large.subarray(7, 9))).to.deep.equal(['{}']);
   });
 });
 
@@ -75,9 +81,9 @@ describe('datagram: packing', () => {
           const texts = messages.map((message) => encodeMessage(message, SELF));
           const datagrams = pack(texts, target);
           for (const datagram of datagrams) {
-            expect(datagram.length <= target || textsOf(datagram).length === 1).to.equal(true);
+            expect(datagram.length <= target || takenApart(datagram).length === 1).to.equal(true);
           }
-          const back = datagrams.flatMap((datagram) => textsOf(datagram));
+          const back = datagrams.flatMap((datagram) => takenApart(datagram));
           expect(back).to.deep.equal(texts);
           expect(back.map((text) => decodeMessage(text))).to.deep.equal(
             messages.map((message) => ({ ok: true, message, from: SELF })),

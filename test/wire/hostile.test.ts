@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
-import { splitDatagram } from '../../src/wire/datagram.js';
+import { splitDatagram, textsOf } from '../../src/wire/datagram.js';
 import { createLineReader, type Framed } from '../../src/wire/framing.js';
 import { anyMessage } from './arbitraries.js';
 
@@ -299,7 +299,7 @@ describe('fuzzing', () => {
     fc.assert(
       fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 200 })), (bytes) => {
         const split = splitDatagram(bytes);
-        if (split.ok) expect(split.texts).to.have.length.above(0);
+        if (split.ok) expect(textsOf(split)).to.have.length.above(0);
         else expect(split.reason).to.be.oneOf(['empty', 'not valid UTF-8']);
       }),
       { numRuns: 3000, seed: 73 },

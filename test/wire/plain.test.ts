@@ -2,14 +2,19 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { MessageType, type Message } from '../../src/core/message.js';
 import { decodeAny, encodeMessage } from '../../src/wire/codec.js';
-import { readPlain, rememberSender } from '../../src/wire/plain.js';
+import { readPlain, rememberSender, type Plain } from '../../src/wire/plain.js';
 import { anAddress, anyString, messagesByType } from './arbitraries.js';
 
 const SENDER = { address: '127.0.0.1', port: '7001' };
 
 /** What the short cut reads must be what the codec reads; true if it read anything. */
 function agrees(text: string): boolean {
-  const plain = readPlain(text);
+  const around = `{"type":5}\n${text}\n{"type":4}`;
+  agreesOn(text, readPlain(around, 11, 11 + text.length));
+  return agreesOn(text, readPlain(text));
+}
+
+function agreesOn(text: string, plain: Plain | undefined): boolean {
   if (plain === undefined) return false;
   const decoded = decodeAny(text);
   expect(decoded, text).to.deep.equal({ ok: true, message: plain.message, from: plain.from });
