@@ -22,6 +22,7 @@ import type { StreamEnd } from './network.js';
 import type { Node } from './node.js';
 import { Reception } from './reception.js';
 import type { Appointment } from './schedule.js';
+import { Waits } from './waits.js';
 import type { World } from './world.js';
 
 /** Datagrams that a socket's buffer holds while the process doesn't read. */
@@ -46,8 +47,10 @@ export class Life {
     ({ to, message, alone }) => this.#pack(to, message, alone),
     () => this.world.schedule.now_ms,
   );
-  #ride: Appointment | undefined;
-  #gathering: Appointment | undefined;
+  readonly #waits = new Waits(this, () => {
+    if (this.journal.held) this.#release();
+    else this.writing();
+  });
   readonly #packers = new Map<AgentIndex, DatagramPacker>();
   readonly #reception = new Reception(this, (name, end) => this.#onClosed(name, end));
   readonly #ends = new Set<StreamEnd>();
@@ -80,7 +83,7 @@ export class Life {
   die(power: boolean): void {
     this.dead = true;
     for (const timer of this.#timers.values()) timer.cancelled = true;
-    this.#clearWaits();
+    this.#waits.clear();
     this.#app?.kill();
     this.#fetch?.cancel();
     for (const end of this.#ends) end.reset(power);
@@ -215,7 +218,7 @@ export class Life {
         return this.#persist(effect.record);
       case 'send':
         this.#gate.pass(effect);
-        if (this.#gate.riding > 0) this.#waitForRide();
+        if (this.#gate.riding > 0) this.#waits.within(MAX_RIDE_MS);
         return;
       case 'reply':
         return this.#reception.reply(effect.connection, effect.message);
@@ -387,7 +390,7 @@ export class Life {
 
   /** A group of records begins to be written, or takes its time: the proposals that wait for it leave. */
   writing(): void {
-    this.#clearWaits();
+    this.#waits.clear();
     this.#gate.depart();
     this.#sendPacked();
   }
@@ -395,33 +398,8 @@ export class Life {
   /** Asked by the journal before it begins a group: as in the shipped driver. */
   mayBegin(): boolean {
     const wait_ms = this.#gate.wait_ms(this.state);
-    if (wait_ms === 0) return true;
-    if (wait_ms >= MAX_RIDE_MS) this.#waitForRide();
-    else this.#gathering ??= this.#beginAfter(wait_ms, () => this.#gathering);
-    return false;
-  }
-
-  #waitForRide(): void {
-    this.#ride ??= this.#beginAfter(MAX_RIDE_MS, () => this.#ride);
-  }
-
-  /** Begins the next group after a while, unless the wait that `current` gives is another one by then. */
-  #beginAfter(wait_ms: number, current: () => Appointment | undefined): Appointment {
-    const made = this.world.schedule.after(wait_ms, () =>
-      this.arrive(() => {
-        if (current() !== made) return;
-        this.#clearWaits();
-        if (this.journal.held) this.#release();
-        else this.writing();
-      }),
-    );
-    return made;
-  }
-
-  #clearWaits(): void {
-    for (const wait of [this.#ride, this.#gathering]) if (wait) wait.cancelled = true;
-    this.#ride = undefined;
-    this.#gathering = undefined;
+    if (wait_ms > 0) this.#waits.within(wait_ms);
+    return wait_ms === 0;
   }
 
   #release(): void {
