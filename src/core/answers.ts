@@ -12,7 +12,7 @@ import type { AgentState } from './state.js';
 /** Answers on their way out (spec.md, "Clients" and "Applications"). A cache: a restart or a lost reign clears it. */
 export interface Answers {
   /** Who waits for the answer of an entry: first until it is folded, then until the application has answered. */
-  readonly waiters: Map<Entry, Waiter[]>;
+  readonly waiters: EntryMap<Waiter[]>;
   /** The application's answers, oldest first; undefined: too large to be passed on. */
   readonly given: EntryMap<string | undefined>;
   /** Total length of `given`, each with its overhead. */
@@ -39,7 +39,7 @@ const MAX_GIVEN_SLOTS = 2 ** Math.ceil(Math.log2(RETAINED_ANSWER_LENGTH / ANSWER
 
 export function newAnswers(has_app: boolean): Answers {
   return {
-    waiters: new Map(),
+    waiters: new EntryMap(),
     given: new EntryMap([], MAX_GIVEN_SLOTS),
     given_length: 0,
     given_from: entryOf(0),

@@ -10,21 +10,21 @@ const MAX_SLOTS = 16_384;
 const NOTHING = -1;
 
 /**
- * A map from entries of the log, for entries that come and go in about their own order. It is a ring: the place of an
- * entry is its number modulo the number of slots, which doubles when two entries want the same one. A hash table of the
- * platform would do, but is rehashed again and again under such a load, and costs much more. Entries too far apart
- * for any ring are kept in such a table nevertheless.
+ * A map from entries of the log, or other numbers that count up, for those that come and go in about their own order.
+ * It is a ring: the place of an entry is its number modulo the number of slots, which doubles when two entries want the
+ * same one. A hash table of the platform would do, but is rehashed again and again under such a load, and costs much
+ * more. Entries too far apart for any ring are kept in such a table nevertheless.
  */
-export class EntryMap<V> {
+export class EntryMap<V, K extends number = Entry> {
   #entries: number[];
   #values: (V | undefined)[];
   #size = 0;
   /** Those whose slot belongs to another entry. */
-  #others: Map<Entry, V> | undefined;
+  #others: Map<K, V> | undefined;
   readonly #max_slots: number;
 
   /** `max_slots` is a power of two. */
-  constructor(pairs: Iterable<readonly [Entry, V]> = [], max_slots = MAX_SLOTS) {
+  constructor(pairs: Iterable<readonly [K, V]> = [], max_slots = MAX_SLOTS) {
     this.#max_slots = max_slots;
     this.#entries = new Array<number>(FIRST_SLOTS).fill(NOTHING);
     this.#values = new Array<V | undefined>(FIRST_SLOTS).fill(undefined);
@@ -35,17 +35,17 @@ export class EntryMap<V> {
     return this.#size;
   }
 
-  has(entry: Entry): boolean {
+  has(entry: K): boolean {
     const slot = entry & (this.#entries.length - 1);
     return this.#entries[slot] === entry || this.#others?.has(entry) === true;
   }
 
-  get(entry: Entry): V | undefined {
+  get(entry: K): V | undefined {
     const slot = entry & (this.#entries.length - 1);
     return this.#entries[slot] === entry ? this.#values[slot] : this.#others?.get(entry);
   }
 
-  set(entry: Entry, value: V): this {
+  set(entry: K, value: V): this {
     for (;;) {
       const slot = entry & (this.#entries.length - 1);
       const there = this.#entries[slot];
@@ -64,7 +64,7 @@ export class EntryMap<V> {
     }
   }
 
-  delete(entry: Entry): boolean {
+  delete(entry: K): boolean {
     const slot = entry & (this.#entries.length - 1);
     if (this.#entries[slot] === entry) {
       this.#entries[slot] = NOTHING;
@@ -82,15 +82,23 @@ export class EntryMap<V> {
   }
 
   /** What is in it now, in the order of the log. */
-  *[Symbol.iterator](): IterableIterator<[Entry, V]> {
+  *[Symbol.iterator](): IterableIterator<[K, V]> {
     for (const entry of this.keys()) yield [entry, this.get(entry) as V];
   }
 
   /** The entries that are in it now, in the order of the log. */
-  keys(): Entry[] {
-    const kept = this.#entries.filter((entry) => entry !== NOTHING) as Entry[];
+  keys(): K[] {
+    const kept = this.#entries.filter((entry) => entry !== NOTHING) as K[];
     if (this.#others !== undefined) kept.push(...this.#others.keys());
     return kept.sort((a, b) => a - b);
+  }
+
+  /** The first of them in the order of the log. */
+  lowest(): K | undefined {
+    let lowest = Infinity;
+    for (const entry of this.#entries) if (entry !== NOTHING && entry < lowest) lowest = entry;
+    for (const entry of this.#others?.keys() ?? []) if (entry < lowest) lowest = entry;
+    return lowest === Infinity ? undefined : (lowest as K);
   }
 
   /** What they map to, in the same order. */
@@ -99,11 +107,11 @@ export class EntryMap<V> {
   }
 
   /** For texts of whole states. */
-  toJSON(): [Entry, V][] {
+  toJSON(): [K, V][] {
     return [...this];
   }
 
-  #setAside(entry: Entry, value: V): this {
+  #setAside(entry: K, value: V): this {
     this.#others ??= new Map();
     if (!this.#others.has(entry)) this.#size++;
     this.#others.set(entry, value);

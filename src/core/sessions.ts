@@ -1,3 +1,4 @@
+import { EntryMap } from './entry-map.js';
 import { MAX_NUMBERS_PER_SESSION, MAX_SESSIONS } from './limits.js';
 import type { ClientId, Entry, RequestNumber } from './ids.js';
 
@@ -16,14 +17,13 @@ export interface SessionTable {
 
 export interface Session {
   /** The greatest executed numbers, each with its entry. */
-  readonly entries: Map<RequestNumber, Entry>;
+  readonly entries: EntryMap<Entry, RequestNumber>;
   /** Numbers at or below this that are not in `entries` are forgotten; −1 at first. */
   floor: number;
-  /** The last number that was executed. */
-  last: number;
-  /** Whether every number was above the one before: then the lowest of `entries` is its first. */
-  ascending: boolean;
 }
+
+/** Twice the numbers that a session keeps: room for a client that leaves some out. */
+const MAX_SLOTS = 2 * MAX_NUMBERS_PER_SESSION;
 
 /** What the table knows of a request. `new`: never executed. `executed`: at `entry`. `forgotten`: can't tell. */
 export type Remembered =
@@ -59,28 +59,25 @@ export function foldRequest(table: SessionTable, id: ClientId, no: RequestNumber
   table.sessions.delete(id);
   table.sessions.set(id, session);
   session.entries.set(no, entry);
-  session.ascending &&= no > session.last;
-  session.last = no;
   if (session.entries.size > MAX_NUMBERS_PER_SESSION) dropLowestNumber(session);
   if (table.sessions.size > MAX_SESSIONS) dropOldestSession(table);
   return NEW;
 }
 
 function newSession(): Session {
-  return { entries: new Map(), floor: -1, last: -1, ascending: true };
+  return { entries: newNumbers(), floor: -1 };
+}
+
+/** The numbers of a session, each with its entry. */
+export function newNumbers(numbers: Iterable<readonly [RequestNumber, Entry]> = []): Session['entries'] {
+  return new EntryMap<Entry, RequestNumber>(numbers, MAX_SLOTS);
 }
 
 function dropLowestNumber(session: Session): void {
   // None is at or below the floor, and most clients count without gaps: then the lowest is known without a search.
-  let lowest = session.floor + 1;
-  if (!session.entries.has(lowest as RequestNumber)) {
-    lowest = Infinity;
-    for (const no of session.entries.keys()) {
-      if (no < lowest) lowest = no;
-      if (session.ascending) break;
-    }
-  }
-  session.entries.delete(lowest as RequestNumber);
+  const next = (session.floor + 1) as RequestNumber;
+  const lowest = session.entries.has(next) ? next : (session.entries.lowest() ?? next);
+  session.entries.delete(lowest);
   session.floor = lowest;
 }
 

@@ -1,3 +1,4 @@
+import type { EntryMap } from '../core/entry-map.js';
 import { NO_ROUND, type Entry } from '../core/ids.js';
 import { entry as entryOf } from '../core/ids.js';
 import type { JournalRecord, StoredEntry } from '../core/record.js';
@@ -60,7 +61,7 @@ export class EntryReader {
     private readonly directory: string,
     private readonly members: Members,
     private readonly index: EntryIndex,
-    private readonly unflushed: ReadonlyMap<Entry, UnflushedEntry>,
+    private readonly unflushed: Pick<EntryMap<UnflushedEntry>, 'get' | 'has'>,
   ) {}
 
   /** Consecutive entries from `first` on, up to the first that isn't held. */

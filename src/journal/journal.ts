@@ -1,3 +1,4 @@
+import { EntryMap } from '../core/entry-map.js';
 import { position, type Entry, type Position } from '../core/ids.js';
 import { formatAddress, sameAddress, compareAddresses, type Address } from '../core/address.js';
 import type { JournalRecord, StoredEntry } from '../core/record.js';
@@ -124,7 +125,7 @@ class GroupCommitJournal implements Journal {
   appended = position(0);
   durable = position(0);
   private readonly reader: EntryReader;
-  private readonly unflushed = new Map<Entry, Unflushed>();
+  private readonly unflushed = new EntryMap<Unflushed>();
   private readonly max_group_bytes: number;
   /** Waiting to be written, oldest first; records are added to the last one. */
   private queue: Group[] = [];

@@ -1,3 +1,4 @@
+import { EntryMap } from '../core/entry-map.js';
 import { isNoOp, type Decree, type Request } from '../core/decree.js';
 import { NO_CLIENT, entry as toEntry, type Entry } from '../core/ids.js';
 import { MessageType, type AppResponse, type LogResponse } from '../core/message.js';
@@ -60,7 +61,9 @@ export class AppStream {
   /** In ascending order; the first is the one whose turn it is. At most `#window`. */
   readonly #awaited: { readonly entry: Entry; readonly request: Request }[] = [];
   /** The latest entries that are no longer awaited, or never were. At most REMEMBERED_FATES. */
-  readonly #fates = new Map<Entry, Fate>();
+  readonly #fates = new EntryMap<Fate>();
+  /** None of them is before this. */
+  #fates_from: number;
 
   /** `first` is the entry from which the application wants the log: `ClientApp.entry`. */
   constructor(
@@ -69,6 +72,7 @@ export class AppStream {
     window = MAX_UNANSWERED_ENTRIES,
   ) {
     this.#first = first;
+    this.#fates_from = first;
     this.#next = first;
     this.#source = source;
     this.#window = window;
@@ -175,11 +179,8 @@ export class AppStream {
 
   #remember(entry: Entry, fate: Fate): void {
     this.#fates.set(entry, fate);
-    if (this.#fates.size <= REMEMBERED_FATES) return;
-    for (const oldest of this.#fates.keys()) {
-      this.#fates.delete(oldest);
-      return;
-    }
+    this.#fates_from = Math.min(this.#fates_from, entry);
+    while (this.#fates.size > REMEMBERED_FATES) this.#fates.delete(toEntry(this.#fates_from++));
   }
 }
 

@@ -3,7 +3,7 @@ import { newClients, type ClientsState } from '../../core/connections.js';
 import { EntryMap } from '../../core/entry-map.js';
 import type { LearnerState } from '../../core/learner.js';
 import type { Candidate, ProposerState, Reign } from '../../core/proposer.js';
-import type { Session, SessionTable } from '../../core/sessions.js';
+import { newNumbers, type Session, type SessionTable } from '../../core/sessions.js';
 import type { AgentState } from '../../core/state.js';
 
 /** Copies an agent so that a step on the copy leaves the original as it was. What never changes in place is shared. */
@@ -39,7 +39,7 @@ function cloneLearner(learner: LearnerState): LearnerState {
 function cloneSessions(table: SessionTable): SessionTable {
   const sessions = new Map<Parameters<typeof table.sessions.set>[0], Session>();
   for (const [id, session] of table.sessions)
-    sessions.set(id, { ...session, entries: new Map(session.entries) });
+    sessions.set(id, { ...session, entries: newNumbers(session.entries) });
   return { sessions, floor: table.floor };
 }
 
@@ -68,8 +68,13 @@ function cloneReign(reign: Reign): Reign {
 /** A copy of clients that are there. */
 function copyOf(clients: ClientsState): ClientsState {
   const { answers } = clients;
-  const copy = structuredClone({ ...clients, answers: { ...answers, given: [...answers.given] } });
-  return { ...copy, answers: { ...copy.answers, given: new EntryMap(copy.answers.given) } };
+  const pairs = { given: [...answers.given], waiters: [...answers.waiters] };
+  const copy = structuredClone({ ...clients, answers: { ...answers, ...pairs } });
+  const { given, waiters } = copy.answers;
+  return {
+    ...copy,
+    answers: { ...copy.answers, given: new EntryMap(given), waiters: new EntryMap(waiters) },
+  };
 }
 
 /** Between two steps of the explorer no client is there, and there is nothing to copy. */
