@@ -58,7 +58,7 @@ export const RETAINED_ENTRIES = 4096;
 export const RETAINED_VALUE_LENGTH = 16 * 1024 * 1024;
 
 /** Total length of the application's answers kept for requests that are asked again. */
-export const RETAINED_ANSWER_LENGTH = 32 * 1024 * 1024;
+export const RETAINED_ANSWER_LENGTH = 16 * 1024 * 1024;
 
 /** What keeping an answer costs beside its text, so that even empty ones are bounded in number. */
 export const ANSWER_OVERHEAD_LENGTH = 64;

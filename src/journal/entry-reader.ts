@@ -6,7 +6,7 @@ import type { EntryIndex, Location } from './entry-index.js';
 import { parseRecord, textOfLine, type Members } from './format.js';
 import { corruption, JournalError } from './journal-error.js';
 import { segmentPath } from './segment.js';
-import { unreadable, type Storage } from './storage.js';
+import { unreadable, type Storage, type StorageFile } from './storage.js';
 
 /** How much of the log one answer may hold. */
 export interface ReadLimit {
@@ -53,6 +53,9 @@ interface Placed extends Location {
 /** Reads entries back, wherever they are: in memory on their way to the disk, or in any segment. */
 export class EntryReader {
   private reading = 0;
+  /** The file that was read last, still open: who reads on in the log needs it again at once. */
+  private idle: { readonly path: string; readonly file: StorageFile } | undefined;
+  private closed = false;
   /** Reads that wait for one of MAX_READS_AT_ONCE to end, oldest first. */
   private readonly waiting = new Set<() => void>();
 
@@ -138,15 +141,37 @@ export class EntryReader {
 
   private async fill(path: string, bytes: Buffer, offset: number): Promise<number> {
     try {
-      const file = await this.storage.open(path, 'read');
-      try {
-        return await file.read(bytes, offset);
-      } finally {
+      const file = await this.open(path);
+      const length = await file.read(bytes, offset).catch(async (error: unknown) => {
         await file.close();
-      }
+        throw error;
+      });
+      await this.putAside(path, file);
+      return length;
     } catch (error) {
       throw error instanceof JournalError ? error : unreadable(path, error);
     }
+  }
+
+  private async open(path: string): Promise<StorageFile> {
+    const { idle } = this;
+    if (idle?.path !== path) return this.storage.open(path, 'read');
+    this.idle = undefined;
+    return idle.file;
+  }
+
+  private async putAside(path: string, file: StorageFile): Promise<void> {
+    const other = this.closed ? file : this.idle?.file;
+    if (!this.closed) this.idle = { path, file };
+    await other?.close();
+  }
+
+  /** Closes what is open, once nothing is read any more. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const { idle } = this;
+    this.idle = undefined;
+    await idle?.file.close();
   }
 
   /** A read has ended: its turn goes to the one that waits longest. */

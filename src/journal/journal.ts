@@ -197,6 +197,7 @@ class GroupCommitJournal implements Journal {
     if (this.scheduled) this.start();
     this.release();
     await this.running;
+    await this.reader.close();
     await this.writer.close();
   }
 
