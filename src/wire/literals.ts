@@ -10,16 +10,19 @@
 const PLACES = 1024;
 
 /**
- * Texts longer than this are not kept. A kept text may hold all that it was cut from, a datagram or 64 KiB of a
+ * Texts longer than this have fewer places. A kept text may hold all that it was cut from, a datagram or 64 KiB of a
  * connection: 64 MiB if no two were neighbours, and a few usually.
  */
-const MAX_KEPT_LENGTH = 1024;
+const LONG = 1024;
+
+/** Places for long texts: 8 MiB of the longest values. A power of two. */
+const LONG_PLACES = 128;
 
 /** An escape that JSON.stringify might not have chosen: any but those of quotes and backslashes. */
 const UNUSUAL_ESCAPE = /\\[^"\\]/;
 
-const values = new Array<string>(PLACES).fill('');
-const literals = new Array<string>(PLACES).fill('""');
+const values = new Array<string>(PLACES + LONG_PLACES).fill('');
+const literals = new Array<string>(PLACES + LONG_PLACES).fill('""');
 
 /** Drawn from the length and a few characters, most of them at the end, where values differ most often. */
 function placeOf(value: string): number {
@@ -28,7 +31,8 @@ function placeOf(value: string): number {
   for (let back = 1; back <= 5; back++) place = Math.imul(place, 31) + (value.charCodeAt(length - back) | 0);
   for (let part = 1; part <= 4; part++)
     place = Math.imul(place, 31) + (value.charCodeAt((length * part) >> 3) | 0);
-  return (place ^ (place >>> 11)) & (PLACES - 1);
+  place ^= place >>> 11;
+  return length < LONG ? place & (PLACES - 1) : PLACES + (place & (LONG_PLACES - 1));
 }
 
 /** `value` as JSON.stringify writes it. */
@@ -51,7 +55,6 @@ export function rememberLiteral(value: string, literal: string): boolean {
 }
 
 function keep(place: number, value: string, literal: string): void {
-  if (literal.length > MAX_KEPT_LENGTH) return;
   values[place] = value;
   literals[place] = literal;
 }

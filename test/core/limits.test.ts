@@ -45,6 +45,19 @@ describe('core, limits (spec.md, "Limits")', () => {
     );
   });
 
+  it('count costly characters alike, be they few or many', () => {
+    for (const [costly, cost] of [
+      ['"', 2],
+      ['é', 6],
+      ['<', 6],
+    ] as const) {
+      for (const count of [0, 1, 63, 64, 65, 200]) {
+        const value = `${'x'.repeat(50)}${costly}`.repeat(count) + 'y';
+        expect(valueCost(value), `${costly} ${count} times`).to.equal(count * (50 + cost) + 1);
+      }
+    }
+  });
+
   it('admit a value exactly up to its largest cost', () => {
     expect(fitsDatagram('x'.repeat(MAX_VALUE_COST))).to.equal(true);
     expect(fitsDatagram('x'.repeat(MAX_VALUE_COST + 1))).to.equal(false);
