@@ -1,5 +1,6 @@
 import { constants, close, fdatasync, fstat, fsync, open, read, write, writeSync } from 'node:fs';
 import { lstat, mkdir, readdir, rename, unlink } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import writeFileAtomic from 'write-file-atomic';
 import { describeError, hasCode, JournalError } from './journal-error.js';
@@ -20,6 +21,8 @@ export interface Storage {
   replace(path: string, text: string): Promise<void>;
   /** Makes the names in a directory durable. */
   syncDirectory(path: string): Promise<void>;
+  /** Lets others have the disk for a while; absent: nothing is ever held back for them. */
+  rest?(ms: number): Promise<void>;
 }
 
 export type OpenMode = 'read' | 'write' | 'create';
@@ -149,6 +152,7 @@ export const disk: Storage = {
       await system.close(fd);
     }
   },
+  rest: (ms) => setTimeout(ms),
 };
 
 /** Writes all of `bytes`, or throws: a short write is never made up for, as what it left can't be known. */
