@@ -30,6 +30,15 @@ export function onStopSignals(
 }
 
 /**
+ * A write beyond the file size that the process may have (`ulimit -f`) fails like one on a full disk, and the journal
+ * says so. Without a listener of its own, the process would be ended by the signal that comes with it wherever a small
+ * file was replaced before: what replaces them listens meanwhile, and leaves the signal to the system afterwards.
+ */
+export function surviveFileSizeLimit(): void {
+  process.on('SIGXFSZ', () => undefined);
+}
+
+/**
  * An error that nobody caught leaves the process in a state that nobody has thought about: it says so and ends.
  * Rejections that nobody handles arrive here too.
  */

@@ -4,7 +4,7 @@ import { levelFrom } from '../server/log.js';
 import { Exit } from './failure.js';
 import { addNodeFlags, agentOptionsFrom, type NodeFlags } from './node-flags.js';
 import { recoveryProgress, type RecoveryProgress } from './recovery-progress.js';
-import { endOnUncaught, onStopSignals } from './signals.js';
+import { endOnUncaught, onStopSignals, surviveFileSizeLimit } from './signals.js';
 import { onClusterGone, reportToCluster } from './supervised.js';
 import { addressOf } from './values.js';
 
@@ -59,6 +59,7 @@ async function start(flags: StartFlags): Promise<Exit> {
     format === undefined ? process.stderr.isTTY : format === 'pretty',
   );
   endOnUncaught(logger);
+  surviveFileSizeLimit();
   const log = logThrough(logger);
   const recovery = recoveryProgress(log);
   const agent = createAgent({

@@ -38,7 +38,7 @@ const MAX_IN_FLIGHT = 100;
 const SESSIONS = deep(3, 30);
 
 /** Of so large answers a node keeps more than this. */
-const KEPT_ANSWERS = 300;
+const KEPT_ANSWERS = 250;
 
 /** Queries for large values whose answers are many times what may wait. */
 const QUERIES = 120;
