@@ -26,6 +26,8 @@ export class MessageReader {
   /** What waits is from `#next` on. A mere string is a line that nobody has looked into. */
   #waiting: (Framed | string)[] = [];
   #next = 0;
+  /** What the line that was looked into last holds and was not taken yet, the last first. */
+  #found: Framed[] = [];
 
   constructor(options: LineReaderOptions) {
     this.#options = options;
@@ -34,7 +36,7 @@ export class MessageReader {
 
   /** How many texts wait, about: a line may hold more than one. */
   get waiting(): number {
-    return this.#waiting.length - this.#next;
+    return this.#waiting.length - this.#next + this.#found.length;
   }
 
   /** Takes what has come. */
@@ -60,18 +62,21 @@ export class MessageReader {
   clear(): void {
     this.#waiting = [];
     this.#next = 0;
+    this.#found = [];
   }
 
   /** The oldest message that waits. */
   take(): Taken | undefined {
-    const oldest = this.#waiting[this.#next];
+    const oldest = this.#found.pop() ?? this.#waiting[this.#next++];
+    if (this.#next >= this.#waiting.length) {
+      this.#waiting = [];
+      this.#next = 0;
+    }
     if (oldest === undefined) return undefined;
-    this.#next++;
-    if (this.#next === this.#waiting.length) this.clear();
     if (typeof oldest !== 'string') return { decoded: decodedOf(oldest), length: oldest.text.length };
     const decoded = decodePlain(oldest);
     if (decoded !== undefined) return { decoded, length: oldest.length };
-    this.#lookInto(oldest);
+    this.#found = new LineReader(this.#options).read(Buffer.from(`${oldest}\n`)).reverse();
     return this.take();
   }
 
@@ -88,13 +93,6 @@ export class MessageReader {
 
   #read(bytes: Buffer): void {
     for (const framed of this.#lines.read(bytes)) this.#waiting.push(framed);
-  }
-
-  /** Puts what a line holds into its place. */
-  #lookInto(line: string): void {
-    const found = new LineReader(this.#options).read(Buffer.from(`${line}\n`));
-    this.#waiting = [...found, ...this.#waiting.slice(this.#next)];
-    this.#next = 0;
   }
 }
 

@@ -95,6 +95,17 @@ describe('wire, the reader of messages', () => {
     fc.assert(property, { numRuns: 2000 });
   });
 
+  it('takes each of very many lines that must be looked into as fast as one of few', function () {
+    // Looking at what waits behind each would take minutes.
+    this.timeout(10_000);
+    const lines = 200_000;
+    const reader = new MessageReader({ max_line_bytes: 1024 * 1024 });
+    reader.put(Buffer.from('{}\n'.repeat(lines)));
+    let taken = 0;
+    while (reader.take() !== undefined) taken++;
+    expect(taken).to.equal(lines);
+  });
+
   it('counts what waits, and forgets it', () => {
     const reader = new MessageReader({ max_line_bytes: 1000 });
     reader.put(Buffer.from('{"type":11}\n{"type":11}{"type":11}\n{"type'));
