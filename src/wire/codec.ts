@@ -21,8 +21,8 @@ function refuse(code: ErrorCode, text: string, request: Request = NO_REQUEST): D
 }
 
 /**
- * Reads the JSON text of one message, which may stand within a longer text (spec.md, "Encoding"). Never throws: what isn't a message of the protocol is
- * refused with a text that names the field, and the reason.
+ * Reads the JSON text of one message (spec.md, "Encoding"), which may stand within a longer text. Never throws: what
+ * isn't a message of the protocol is refused with a text that names the field, and the reason.
  */
 export function decodeMessage(text: string, start = 0, end = text.length): Decoded {
   return decodePlain(text, start, end) ?? decodeAny(text.slice(start, end));

@@ -55,7 +55,7 @@ let end = 0;
 let at = 0;
 let opened = false;
 
-/** Whether this stands there. `startsWith` would say the same, and takes ten times as long for longer pieces. */
+/** Whether this stands there. `startsWith` would say the same, one character after the other. */
 function stands(piece: string, start: number): boolean {
   return text.slice(start, start + piece.length) === piece;
 }
