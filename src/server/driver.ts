@@ -14,6 +14,7 @@ import { MAX_FETCHED_AT_ONCE, MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BY
 import { Gate } from './gate.js';
 import { Timers } from './timers.js';
 import { traceEffect, traceEvent } from './trace.js';
+import { Waits } from './waits.js';
 
 /** What the driver tells the agent around it; the core knows nothing of any of it. */
 export interface DriverCallbacks {
@@ -57,8 +58,13 @@ export class Driver {
   #fetch_paused = false;
   /** What the stream has brought and was not handled yet. */
   #fetched: (Event & { type: 'fetched'; readonly decrees: Decree[] }) | undefined;
-  #ride: NodeJS.Timeout | undefined;
-  #gathering: NodeJS.Timeout | undefined;
+  readonly #waits = new Waits(
+    (ms, done) => {
+      const timer = setTimeout(done, Math.ceil(ms));
+      return () => clearTimeout(timer);
+    },
+    () => this.#begin(),
+  );
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -130,28 +136,14 @@ export class Driver {
   mayBegin(): boolean {
     if (this.#stopped) return true;
     const wait_ms = this.#gate.wait_ms(this.#options.state);
-    if (wait_ms === 0) return true;
-    if (wait_ms >= MAX_RIDE_MS) this.#waitForRide();
-    else this.#gathering ??= setTimeout(() => this.#begin(), Math.ceil(wait_ms));
-    return false;
-  }
-
-  #waitForRide(): void {
-    this.#ride ??= setTimeout(() => this.#begin(), MAX_RIDE_MS);
+    if (wait_ms > 0) this.#waits.within(wait_ms);
+    return wait_ms === 0;
   }
 
   /** The next group has waited long enough. */
   #begin(): void {
-    this.#clearWaits();
     if (this.#options.journal.held) this.#options.journal.release();
     else this.writing();
-  }
-
-  #clearWaits(): void {
-    clearTimeout(this.#ride);
-    clearTimeout(this.#gathering);
-    this.#ride = undefined;
-    this.#gathering = undefined;
   }
 
   /** Requests that were taken in and are not answered, about: those of which several wait for one entry count once. */
@@ -208,7 +200,7 @@ export class Driver {
   /** A group of records is on its way to the disk, and the proposals that it holds to the others. */
   writing(): void {
     if (this.#stopped) return;
-    this.#clearWaits();
+    this.#waits.clear();
     this.#gate.depart();
     this.#options.socket.flush();
   }
@@ -226,7 +218,7 @@ export class Driver {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
-    this.#clearWaits();
+    this.#waits.clear();
     this.#fetch?.cancel();
     this.#events.length = 0;
   }
@@ -245,7 +237,7 @@ export class Driver {
         return;
       case 'send':
         this.#gate.pass(effect);
-        if (this.#gate.riding > 0) this.#waitForRide();
+        if (this.#gate.riding > 0) this.#waits.within(MAX_RIDE_MS);
         return;
       case 'reply':
         this.#connections.get(effect.connection)?.send(effect.message);

@@ -13,6 +13,7 @@ import { decodeMessage, encodeMessage } from '../wire/codec.js';
 import { DatagramPacker } from '../wire/datagram.js';
 import { MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from '../server/bounds.js';
 import { Gate } from '../server/gate.js';
+import { Waits } from '../server/waits.js';
 import { AppProcess } from './app-process.js';
 import { mustHold, SimulationFailure } from './failure.js';
 import { judge, stateText, type Hostile } from './hostile.js';
@@ -22,7 +23,6 @@ import type { StreamEnd } from './network.js';
 import type { Node } from './node.js';
 import { Reception } from './reception.js';
 import type { Appointment } from './schedule.js';
-import { Waits } from './waits.js';
 import type { World } from './world.js';
 
 /** Datagrams that a socket's buffer holds while the process doesn't read. */
@@ -47,10 +47,16 @@ export class Life {
     ({ to, message, alone }) => this.#pack(to, message, alone),
     () => this.world.schedule.now_ms,
   );
-  readonly #waits = new Waits(this, () => {
-    if (this.journal.held) this.#release();
-    else this.writing();
-  });
+  readonly #waits = new Waits(
+    (ms, done) => {
+      const made = this.world.schedule.after(ms, () => this.arrive(done));
+      return () => (made.cancelled = true);
+    },
+    () => {
+      if (this.journal.held) this.#release();
+      else this.writing();
+    },
+  );
   readonly #packers = new Map<AgentIndex, DatagramPacker>();
   readonly #reception = new Reception(this, (name, end) => this.#onClosed(name, end));
   readonly #ends = new Set<StreamEnd>();
