@@ -30,13 +30,6 @@ export function splitDatagram(bytes: Uint8Array): Split {
   return bounds.length === 0 ? { ok: false, reason: 'empty' } : { ok: true, text, bounds };
 }
 
-/** The texts that were found, each by itself. */
-export function textsOf({ text, bounds }: Split & { readonly ok: true }): string[] {
-  const texts: string[] = [];
-  for (let i = 0; i < bounds.length; i += 2) texts.push(text.slice(bounds[i], bounds[i + 1]));
-  return texts;
-}
-
 /**
  * How full a datagram is made when messages are joined. Over Ethernet it travels in ten fragments, and a lost fragment
  * loses the whole; still it holds some fifty messages of usual size for one system call. With its headers it stays

@@ -201,8 +201,9 @@ export function readPlain(plain: string, start = 0, behind = plain.length): Plai
 function readMessage(type: number, hasSender: boolean): Message | undefined {
   switch (type) {
     case MessageType.AcceptRequest:
+      return hasSender ? readVote(type) : undefined;
     case MessageType.Accepted:
-      return hasSender ? (readEcho(type) ?? readVote(type)) : undefined;
+      return hasSender ? (readEcho() ?? readVote(type)) : undefined;
     case MessageType.ClientRequest:
       return readClientRequest();
     case MessageType.LogResponse:
@@ -217,14 +218,13 @@ function readMessage(type: number, hasSender: boolean): Message | undefined {
 let awaited = 0;
 
 /** An Accepted whose text is that of the AcceptRequest which it answers, as it was written here. */
-function readEcho(type: 4 | 5): Message | undefined {
-  if (type !== MessageType.Accepted) return undefined;
+function readEcho(): Message | undefined {
   const body = bodyAt(awaited);
   if (body === undefined || end !== at + body.text.length + 1 || !stands(body.text, at)) return undefined;
   at += body.text.length;
   const { request, entry: voted, round: r, value } = body;
   awaited = voted + 1;
-  return { type, request, entry: voted, round: r, value };
+  return { type: MessageType.Accepted, request, entry: voted, round: r, value };
 }
 
 function readVote(type: 4 | 5): Message | undefined {

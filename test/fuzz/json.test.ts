@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { decodeMessage } from '../../src/wire/codec.js';
-import { splitDatagram, textsOf } from '../../src/wire/datagram.js';
+import { splitDatagram } from '../../src/wire/datagram.js';
+import { textsOf } from '../support/datagram.js';
 import { LineReader } from '../../src/wire/framing.js';
 import { MAX_NESTING } from '../../src/wire/nesting.js';
 import { exampleTexts, jsonCases, type JsonCase } from './corpus.js';

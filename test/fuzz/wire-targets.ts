@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
-import { splitDatagram, textsOf } from '../../src/wire/datagram.js';
+import { splitDatagram } from '../../src/wire/datagram.js';
+import { textsOf } from '../support/datagram.js';
 import { LineReader, type Framed } from '../../src/wire/framing.js';
 import { showOutput } from '../../src/net/app-output.js';
 import { SeededRandom } from '../support/random.js';

@@ -10,7 +10,13 @@ import { messagesByType } from './arbitraries.js';
 const LEADER = { address: '127.0.0.1', port: '7001' };
 const FOLLOWER = { address: '127.0.0.1', port: '7002' };
 
-const acceptRequest = messagesByType[MessageType.AcceptRequest] as fc.Arbitrary<AcceptRequest>;
+const short = messagesByType[MessageType.AcceptRequest] as fc.Arbitrary<AcceptRequest>;
+
+/** Some with values so long that they have other places. */
+const acceptRequest = fc.oneof(
+  { weight: 3, arbitrary: short },
+  { weight: 1, arbitrary: short.map((one) => ({ ...one, value: `${one.value}"${'x'.repeat(3000)}` })) },
+);
 
 function acceptedOf({ request, entry, round, value }: AcceptRequest): Accepted {
   return { type: MessageType.Accepted, request, entry, round, value };

@@ -2,13 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { MAX_DATAGRAM_BYTES } from '../../src/core/limits.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
-import {
-  COALESCED_BYTES,
-  DatagramPacker,
-  fitsAlone,
-  splitDatagram,
-  textsOf,
-} from '../../src/wire/datagram.js';
+import { COALESCED_BYTES, DatagramPacker, fitsAlone, splitDatagram } from '../../src/wire/datagram.js';
+import { textsOf } from '../support/datagram.js';
 import { anyMessage } from './arbitraries.js';
 
 const SELF = { address: '10.0.0.1', port: '7001' };

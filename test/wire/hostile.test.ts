@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
-import { splitDatagram, textsOf } from '../../src/wire/datagram.js';
+import { splitDatagram } from '../../src/wire/datagram.js';
+import { textsOf } from '../support/datagram.js';
 import { createLineReader, type Framed } from '../../src/wire/framing.js';
 import { anyMessage } from './arbitraries.js';
 
