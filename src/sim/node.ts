@@ -147,6 +147,8 @@ export class Node {
   }
 
   #begin(boot: Boot, journal: Journal): void {
+    // It died at the last file operation of its start.
+    if (this.#boot !== boot) return;
     const { checker, counters, trace } = this.world;
     const { records } = boot;
     trace.note('start', this.index, records.length);
@@ -200,6 +202,7 @@ export class Node {
 
   /** The journal can't be trusted: the node stays down, and the others go on without it. */
   #refuse(boot: Boot, error: unknown): void {
+    if (this.#boot !== boot) return;
     if (boot.faulty && !(error instanceof JournalError && error.code === 'corrupt'))
       return this.crashFor(false, this.#fault_down_ms);
     const isExpected = this.damaged && error instanceof JournalError && error.offset !== undefined;
