@@ -1,3 +1,4 @@
+import { formatAddress, type Address } from '../core/address.js';
 import { step } from '../core/agent.js';
 import type { Decree } from '../core/decree.js';
 import type { Effect } from '../core/effect.js';
@@ -7,14 +8,21 @@ import { MessageType, type PeerMessage } from '../core/message.js';
 import type { AgentState } from '../core/state.js';
 import type { Journal } from '../journal/journal.js';
 import type { ClientConnection } from '../net/client-connection.js';
+import { askPort } from '../net/ask-port.js';
 import { fetchLog, type LogFetch } from '../net/fetch-log.js';
 import type { AgentSocket } from '../net/agent-socket.js';
 import type { Log } from '../net/logging.js';
 import { MAX_FETCHED_AT_ONCE, MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from './bounds.js';
 import { Gate } from './gate.js';
+import { LeaderProbe } from './leader-probe.js';
 import { Timers } from './timers.js';
 import { traceEffect, traceEvent } from './trace.js';
-import { Waits } from './waits.js';
+import { Waits, type After } from './waits.js';
+
+const after: After = (ms, done) => {
+  const timer = setTimeout(done, Math.ceil(ms));
+  return () => clearTimeout(timer);
+};
 
 /** What the driver tells the agent around it; the core knows nothing of any of it. */
 export interface DriverCallbacks {
@@ -58,13 +66,8 @@ export class Driver {
   #fetch_paused = false;
   /** What the stream has brought and was not handled yet. */
   #fetched: (Event & { type: 'fetched'; readonly decrees: Decree[] }) | undefined;
-  readonly #waits = new Waits(
-    (ms, done) => {
-      const timer = setTimeout(done, Math.ceil(ms));
-      return () => clearTimeout(timer);
-    },
-    () => this.#begin(),
-  );
+  readonly #waits = new Waits(after, () => this.#begin());
+  readonly #probe: LeaderProbe;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -75,6 +78,28 @@ export class Driver {
       drain: () => options.socket.drain(),
       now_ms,
     });
+    const { leader_timeout_ms } = options.state.config;
+    this.#probe = new LeaderProbe({
+      leader_timeout_ms,
+      after,
+      now_ms,
+      ask: (leader, onAnswer) =>
+        askPort(this.#address(options.state.config.self), this.#address(leader), onAnswer),
+      onGone: (leader) => this.#onLeaderGone(leader),
+    });
+  }
+
+  #address(agent: AgentIndex): Address {
+    const address = this.#options.state.config.agents[agent];
+    if (address === undefined) throw new Error(`there is no agent ${agent}`);
+    return address;
+  }
+
+  /** Its time is over before it has run out. */
+  #onLeaderGone(leader: AgentIndex): void {
+    const name = formatAddress(this.#address(leader));
+    this.#options.log('info', 'leader-gone', `nobody listens at ${name} any more: waits for it no longer`);
+    this.#timers.expire('leader');
   }
 
   /** Messages that wait for the disk. */
@@ -218,6 +243,7 @@ export class Driver {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
+    this.#probe.stop();
     this.#waits.clear();
     this.#fetch?.cancel();
     this.#events.length = 0;
@@ -245,6 +271,7 @@ export class Driver {
       case 'close':
         return this.#connections.get(effect.connection)?.close();
       case 'set-timer':
+        if (effect.timer === 'leader') this.#probe.heard();
         return this.#timers.set(effect.timer, effect.min_ms, effect.max_ms);
       case 'clear-timer':
         return this.#timers.clear(effect.timer);
@@ -265,6 +292,7 @@ export class Driver {
       case 'abdicate':
         return callbacks.onAbdicate(effect.reason);
       case 'follow':
+        this.#probe.follow(effect.leader === this.#options.state.config.self ? undefined : effect.leader);
         return callbacks.onFollow(effect.leader);
       case 'note':
         if (effect.level !== 'info') callbacks.onNote(effect.code);
@@ -283,14 +311,10 @@ export class Driver {
   #startFetch(peer: AgentIndex, first: Entry): void {
     this.#fetch?.cancel();
     this.#fetched = undefined;
-    const { agents, self } = this.#options.state.config;
-    const from = agents[self];
-    const to = agents[peer];
-    if (from === undefined || to === undefined) return;
     this.#fetch_paused = false;
     this.#fetch = fetchLog({
-      self: from,
-      peer: to,
+      self: this.#address(this.#options.state.config.self),
+      peer: this.#address(peer),
       first,
       onEntry: (entry, decree) => this.#take(peer, entry, decree),
       onEnded: (reason) => {

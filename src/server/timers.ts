@@ -52,6 +52,12 @@ export class Timers {
     if (timer !== undefined) timer.deadline_ms = undefined;
   }
 
+  /** Has a timer that runs fire now: there is no more to wait for. */
+  expire(name: TimerName): void {
+    const timer = this.#timers.get(name);
+    if (timer?.deadline_ms !== undefined) this.#fire(name, timer);
+  }
+
   /** Ends all timers for good. */
   stop(): void {
     this.#stopped = true;

@@ -32,6 +32,7 @@ export const SOMETIMES = [
   'Nack sent',
   'catch-up finished',
   'commit at a round above 0',
+  'leaders found gone',
   'step-down for a silent disk',
   'damaged journal refused',
   'died in recovery',

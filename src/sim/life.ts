@@ -2,7 +2,7 @@ import type { Address } from '../core/address.js';
 import { newAgent, recover, step } from '../core/agent.js';
 import { sameDecree, type Decree } from '../core/decree.js';
 import type { Effect } from '../core/effect.js';
-import type { Event, TimerName } from '../core/event.js';
+import type { Event } from '../core/event.js';
 import { connectionId, type AgentIndex, type ConnectionId, type Entry, type Position } from '../core/ids.js';
 import { InvariantError } from '../core/invariants.js';
 import { MESSAGE_NAMES, MessageType, type PeerMessage } from '../core/message.js';
@@ -14,6 +14,7 @@ import { DatagramPacker } from '../wire/datagram.js';
 import { MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from '../server/bounds.js';
 import { Gate } from '../server/gate.js';
 import { Waits } from '../server/waits.js';
+import { Alarms } from './alarms.js';
 import { AppProcess } from './app-process.js';
 import { mustHold, SimulationFailure } from './failure.js';
 import { judge, stateText, type Hostile } from './hostile.js';
@@ -22,7 +23,6 @@ import { LogFetch, LogServer } from './log-transfer.js';
 import type { StreamEnd } from './network.js';
 import type { Node } from './node.js';
 import { Reception } from './reception.js';
-import type { Appointment } from './schedule.js';
 import type { World } from './world.js';
 
 /** Datagrams that a socket's buffer holds while the process doesn't read. */
@@ -41,8 +41,7 @@ export class Life {
   #paused = false;
   #arrived: (() => void)[] = [];
   #arrivedDatagrams = 0;
-  readonly #timers = new Map<TimerName, Appointment>();
-  #due: { readonly timer: TimerName; readonly appointment: Appointment }[] = [];
+  readonly #alarms: Alarms;
   readonly #gate = new Gate(
     ({ to, message, alone }) => this.#pack(to, message, alone),
     () => this.world.schedule.now_ms,
@@ -76,6 +75,7 @@ export class Life {
     this.world = node.world;
     const { has_app } = this.world.plan;
     this.state = newAgent({ self: node.self, agents: node.agents, has_app, ...DEFAULT_TIMES });
+    this.#alarms = new Alarms(this);
     for (const record of records) {
       this.#remember(record);
       this.#guarded(() => recover(this.state, record));
@@ -88,7 +88,7 @@ export class Life {
 
   die(power: boolean): void {
     this.dead = true;
-    for (const timer of this.#timers.values()) timer.cancelled = true;
+    this.#alarms.stop();
     this.#waits.clear();
     this.#app?.kill();
     this.#fetch?.cancel();
@@ -164,12 +164,8 @@ export class Life {
     const timersFirst = !calm && random.chance(plan.timers_first);
     this.world.trace.note('resume', this.node.index, timersFirst);
     const arrived = this.#arrived;
-    const due = this.#due;
+    const ring = this.#alarms.overdue();
     this.#arrived = [];
-    this.#due = [];
-    const ring = (): void => {
-      for (const { timer, appointment } of due) this.#ring(timer, appointment);
-    };
     if (timersFirst) ring();
     for (const happens of arrived) this.arrive(happens);
     if (!timersFirst) ring();
@@ -231,9 +227,9 @@ export class Life {
       case 'close':
         return this.#reception.close(effect.connection);
       case 'set-timer':
-        return this.#setTimer(effect.timer, effect.min_ms, effect.max_ms);
+        return this.#alarms.set(effect.timer, effect.min_ms, effect.max_ms);
       case 'clear-timer':
-        return this.#clearTimer(effect.timer);
+        return this.#alarms.clear(effect.timer);
       case 'load':
         return this.#load(effect.entry, effect.retry);
       case 'fetch':
@@ -271,6 +267,7 @@ export class Life {
         this.#app = undefined;
         return;
       case 'follow':
+        this.#alarms.follow(effect.leader);
         return trace.note('follow', this.node.index, effect.leader);
       case 'note':
         if (effect.level !== 'debug') trace.note('note', this.node.index, effect.code);
@@ -315,33 +312,6 @@ export class Life {
       (stored) => this.world.enter(() => this.arrive(() => loaded(stored))),
       (error: unknown) => this.world.enter(() => failed(error)),
     );
-  }
-
-  /* --- timers ---------------------------------------------------------------------------------------------------- */
-
-  #setTimer(timer: TimerName, min_ms: number, max_ms: number): void {
-    this.#clearTimer(timer);
-    const { schedule, random } = this.world;
-    const wait_ms = random.between(min_ms, max_ms) * this.node.timerSpeed;
-    const appointment = schedule.after(wait_ms, () => {
-      if (this.#paused) this.#due.push({ timer, appointment });
-      else this.#ring(timer, appointment);
-    });
-    this.#timers.set(timer, appointment);
-  }
-
-  #ring(timer: TimerName, appointment: Appointment): void {
-    if (this.dead || this.#timers.get(timer) !== appointment) return;
-    this.#timers.delete(timer);
-    this.world.trace.note('timer', this.node.index, timer);
-    this.handle({ type: 'timer', timer });
-  }
-
-  #clearTimer(timer: TimerName): void {
-    const appointment = this.#timers.get(timer);
-    if (appointment === undefined) return;
-    appointment.cancelled = true;
-    this.#timers.delete(timer);
   }
 
   /* --- sending --------------------------------------------------------------------------------------------------- */

@@ -87,6 +87,20 @@ describe('integration: nodes that die and come back', function () {
     for (const [value, entry] of acknowledged) expect(first.get(value), value).to.equal(entry);
   });
 
+  it('a leader whose process is gone is not waited for: its machine refuses connections, long before its time is over', async () => {
+    const flags = ['--heartbeat-ms', '500', '--leader-timeout-ms', '4000'];
+    const all = await cluster({ nodes: 3, flags });
+    const { leader, follower } = await all.roles();
+    await all.client().request('before');
+    await leader.kill();
+    const successor = await all.leader();
+    expect(successor.name).to.not.equal(leader.name);
+    const noticed = all.running.filter((node) => node.process.log('leader-gone').length > 0);
+    expect(noticed, follower.output).to.not.be.empty;
+    expect(noticed[0]!.process.log('leader-gone')[0]!.msg).to.include(leader.name);
+    expect((await all.client().request('after')).value).to.equal('after');
+  });
+
   it('row 3: all are killed, and two at a time restarted in every order: everything is there each time', async () => {
     const all = await cluster({ nodes: 3, app: 'kvapp' });
     const values: string[] = [];
