@@ -1,5 +1,5 @@
 import { decreeOf, NO_REQUEST, sameDecree, type Decree } from './decree.js';
-import { EntryMap } from './entry-map.js';
+import { EntryMap, MANY_SLOTS } from './entry-map.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { chosenDecree, isKnownChosen, learnChosen, markIfNoticed } from './learner.js';
@@ -28,7 +28,7 @@ export interface Acceptance {
 }
 
 export function newAcceptor(): AcceptorState {
-  return { promised: NOTHING_PROMISED, accepted: new EntryMap(), length: 0 };
+  return { promised: NOTHING_PROMISED, accepted: new EntryMap([], MANY_SLOTS), length: 0 };
 }
 
 type Accepting = Pick<AgentState, 'acceptor' | 'learner' | 'loaded'>;

@@ -6,6 +6,12 @@ const FIRST_SLOTS = 4;
 /** Slots at most, usually: more than the entries that an agent keeps behind its commit index and accepts ahead of it. */
 const MAX_SLOTS = 16_384;
 
+/**
+ * Slots at most of what an agent that catches up holds for all entries that were proposed meanwhile, too: its ring may
+ * take 16 MiB. Beyond it goes what is more than a million entries ahead.
+ */
+export const MANY_SLOTS = 1 << 20;
+
 /** In a slot that holds nothing. */
 const NOTHING = -1;
 
@@ -124,8 +130,9 @@ export class EntryMap<V, K extends number = Entry> {
     const slots = 2 * entries.length;
     this.#entries = new Array<number>(slots).fill(NOTHING);
     this.#values = new Array<V | undefined>(slots).fill(undefined);
-    for (const [i, entry] of entries.entries()) {
-      if (entry === NOTHING) continue;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i];
+      if (entry === undefined || entry === NOTHING) continue;
       this.#entries[entry & (slots - 1)] = entry;
       this.#values[entry & (slots - 1)] = values[i];
     }

@@ -1,5 +1,5 @@
 import { isNoOp, sameDecree, type Decree } from './decree.js';
-import { EntryMap } from './entry-map.js';
+import { EntryMap, MANY_SLOTS } from './entry-map.js';
 import { entry as entryOf, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { RETAINED_ENTRIES, RETAINED_VALUE_LENGTH } from './limits.js';
@@ -47,7 +47,7 @@ export function newLearner(): LearnerState {
   return {
     committed: entryOf(0),
     recorded: entryOf(0),
-    chosen: new EntryMap(),
+    chosen: new EntryMap([], MANY_SLOTS),
     retained: entryOf(0),
     retained_length: 0,
     notice: undefined,
