@@ -22,6 +22,14 @@ export interface UnflushedEntry {
   readonly bytes: number;
 }
 
+/** An entry's record as it stands in the journal, unread but for its checksum: the verdict, a space, the message. */
+export interface RecordText {
+  readonly entry: Entry;
+  readonly text: string;
+}
+
+type Take<T> = (path: string, place: Placed, bytes: Buffer, at: number) => T;
+
 /** Records of neighbouring entries are fetched by one read of at most this many bytes. */
 const READ_AHEAD_BYTES = 256 * 1024;
 
@@ -68,8 +76,20 @@ export class EntryReader {
   ) {}
 
   /** Consecutive entries from `first` on, up to the first that isn't held. */
-  async readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]> {
-    const found: StoredEntry[] = [];
+  readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]> {
+    return this.collect(first, limit, (path, place, bytes, at) => this.parse(path, place, bytes, at));
+  }
+
+  /** The same, as texts where they are on the disk. */
+  readTexts(first: Entry, limit: ReadLimit): Promise<(StoredEntry | RecordText)[]> {
+    return this.collect<StoredEntry | RecordText>(first, limit, (path, place, bytes, at) => ({
+      entry: place.entry,
+      text: this.text(path, place, bytes, at),
+    }));
+  }
+
+  private async collect<T>(first: Entry, limit: ReadLimit, take: Take<T>): Promise<(T | StoredEntry)[]> {
+    const found: (T | StoredEntry)[] = [];
     let bytes = 0;
     while (found.length < limit.entries && (found.length === 0 || bytes < limit.bytes)) {
       const next = entryOf(first + found.length);
@@ -83,7 +103,7 @@ export class EntryReader {
       }
       const run = this.runFrom(next, limit.entries - found.length, limit.bytes - bytes, room);
       if (run.length === 0) break;
-      found.push(...(await this.readRun(run)));
+      found.push(...(await this.readRun(run, take)));
       bytes += run.reduce((sum, place) => sum + place.bytes, 0);
     }
     return found;
@@ -119,24 +139,24 @@ export class EntryReader {
   }
 
   /** In its turn, so that what waits holds neither a file nor a buffer. */
-  private async readRun(run: readonly Placed[]): Promise<StoredEntry[]> {
+  private async readRun<T>(run: readonly Placed[], take: Take<T>): Promise<T[]> {
     if (this.reading < MAX_READS_AT_ONCE) this.reading++;
     else await new Promise<void>((resolve) => this.waiting.add(resolve));
     try {
-      return await this.readPlaces(run);
+      return await this.readPlaces(run, take);
     } finally {
       this.passOn();
     }
   }
 
-  private async readPlaces(run: readonly Placed[]): Promise<StoredEntry[]> {
+  private async readPlaces<T>(run: readonly Placed[], take: Take<T>): Promise<T[]> {
     const [start] = run;
     const last = run[run.length - 1];
     if (!start || !last) return [];
     const path = segmentPath(this.directory, start.segment);
     const room = Buffer.allocUnsafe(last.offset + last.bytes - start.offset);
     const bytes = room.subarray(0, await this.fill(path, room, start.offset));
-    return run.map((place) => this.parse(path, place, bytes, place.offset - start.offset));
+    return run.map((place) => take(path, place, bytes, place.offset - start.offset));
   }
 
   private async fill(path: string, bytes: Buffer, offset: number): Promise<number> {
@@ -185,10 +205,14 @@ export class EntryReader {
     next();
   }
 
-  private parse(path: string, place: Placed, bytes: Buffer, at: number): StoredEntry {
+  private text(path: string, place: Placed, bytes: Buffer, at: number): string {
     const text = textOfLine(bytes, at, at + place.bytes);
     if (text === undefined) throw corruption(path, place.offset, 'a record that was whole is damaged now');
-    const parsed = parseRecord(text, this.members);
+    return text;
+  }
+
+  private parse(path: string, place: Placed, bytes: Buffer, at: number): StoredEntry {
+    const parsed = parseRecord(this.text(path, place, bytes, at), this.members);
     if (!parsed.ok) throw corruption(path, place.offset, parsed.reason);
     const stored = storedEntry(parsed.record);
     if (stored?.entry === place.entry) return stored;

@@ -339,6 +339,11 @@ function requestOf({ id, no, noset }: Request): Request {
   return { id, no, noset };
 }
 
+/** Where the message begins in the text of a record. */
+export function messageStart(text: string): number {
+  return text.indexOf(' ') + 1;
+}
+
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
 
@@ -346,9 +351,9 @@ const COMMITTED = /^\{"committed":(\d{1,16})\}$/;
 
 /** The record of a text that `encodeRecord` made. */
 export function parseRecord(text: string, members: Members): Parsed {
-  const space = text.indexOf(' ');
-  const verdict = text.slice(0, space);
-  const source = text.slice(space + 1);
+  const start = messageStart(text);
+  const verdict = text.slice(0, Math.max(0, start - 1));
+  const source = text.slice(start);
   if (verdict === 'committed') return parseCommitted(source);
   const decoded = decodeMessage(source);
   if (!decoded.ok) return refused(`its message can't be read (${decoded.text})`);

@@ -3,7 +3,13 @@ import { position, type Entry, type Position } from '../core/ids.js';
 import { formatAddress, sameAddress, compareAddresses, type Address } from '../core/address.js';
 import type { JournalRecord, StoredEntry } from '../core/record.js';
 import { EntryIndex } from './entry-index.js';
-import { EntryReader, storedEntry, type ReadLimit, type UnflushedEntry } from './entry-reader.js';
+import {
+  EntryReader,
+  storedEntry,
+  type ReadLimit,
+  type UnflushedEntry,
+  type RecordText,
+} from './entry-reader.js';
 import { leaveMark } from './failure-mark.js';
 import {
   encodeRecord,
@@ -68,6 +74,8 @@ export interface Journal {
   read(entry: Entry): Promise<StoredEntry>;
   /** Consecutive entries from `first` on, up to the first that isn't held; empty if `first` isn't. */
   readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]>;
+  /** The same, as their records stand in the journal where they are on the disk. */
+  readTexts(first: Entry, limit: ReadLimit): Promise<(StoredEntry | RecordText)[]>;
   size(): JournalSize;
   /** Writes what is pending, and closes. Nothing may be appended any more. */
   close(): Promise<void>;
@@ -104,6 +112,9 @@ function requireSameCluster(directory: string, identity: Identity, agents: reado
   );
 }
 
+/** Groups whose memory is kept, a megabyte each at most: one is written, one is filled, more wait for a slow disk. */
+const MAX_SPARES = 4;
+
 /** Records that become durable together. */
 class Group {
   readonly builder = new GroupBuilder();
@@ -129,7 +140,8 @@ class GroupCommitJournal implements Journal {
   private readonly max_group_bytes: number;
   /** Waiting to be written, oldest first; records are added to the last one. */
   private queue: Group[] = [];
-  private spare: Group | undefined;
+  /** Written ones, whose memory is used again. */
+  private readonly spares: Group[] = [];
   /** Whether `run` is at work, and will see what is appended. */
   private busy = false;
   private running: Promise<void> | undefined;
@@ -184,6 +196,10 @@ class GroupCommitJournal implements Journal {
     return this.reader.readRange(first, limit);
   }
 
+  readTexts(first: Entry, limit: ReadLimit): Promise<(StoredEntry | RecordText)[]> {
+    return this.reader.readTexts(first, limit);
+  }
+
   size(): JournalSize {
     return this.writer.used;
   }
@@ -212,8 +228,7 @@ class GroupCommitJournal implements Journal {
       throw new RangeError(`a record of ${bytes} bytes is larger than the journal takes`);
     }
     if (last && bytes <= room) return last;
-    const group = this.spare ?? new Group();
-    this.spare = undefined;
+    const group = this.spares.pop() ?? new Group();
     this.queue.push(group);
     return group;
   }
@@ -255,7 +270,7 @@ class GroupCommitJournal implements Journal {
       this.durable = group.last;
       builder.clear();
       group.entries = [];
-      this.spare = group;
+      if (this.spares.length < MAX_SPARES) this.spares.push(group);
       this.options.onDurable(this.durable);
       this.held = this.queue.length > 0 && this.mustWait();
       if (this.held) break;

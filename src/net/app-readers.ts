@@ -5,6 +5,7 @@ import { fitsDatagram } from '../core/limits.js';
 import { MessageType, type AppResponse, type ClientApp } from '../core/message.js';
 import { AppStream, type AppSource } from './app-stream.js';
 import { LogStream, type StreamSink } from './log-stream.js';
+import type { Pace } from './pace.js';
 
 /** How long an application may leave everything unanswered before it is reported: a client's own patience. */
 export const APP_HANG_MS = 5000;
@@ -56,6 +57,8 @@ export interface LogReadersOptions {
   /** Whether the next ClientApp connection may become the application; asked only while there is none. */
   readonly mayRegister: () => boolean;
   readonly callbacks: ReaderCallbacks;
+  /** Slows down those that only read, all of them together. The application goes as fast as it can. */
+  readonly pace?: Pace;
   readonly hang_ms?: number;
 }
 
@@ -207,7 +210,16 @@ export class LogReaders {
       connection.close();
       this.closed(connection.id);
     };
-    return new LogStream({ source: this.#options.source, sink: connection, first, mode, onFailed });
+    const { source, pace } = this.#options;
+    const isPaced = pace !== undefined && mode.kind !== 'app';
+    return new LogStream({
+      source,
+      sink: connection,
+      first,
+      mode,
+      onFailed,
+      ...(isPaced && { pace: (read, next) => pace.then(read, next) }),
+    });
   }
 
   #answer(connection: ReaderConnection, message: AppResponse): void {

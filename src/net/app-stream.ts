@@ -28,6 +28,14 @@ export interface AppSource {
    * the journal can't be read.
    */
   read(first: Entry, limit: ReadLimit): Promise<readonly StoredEntry[]>;
+  /** The same entries, each as the LogResponse in which this node passes it on as it was chosen. */
+  readLines(first: Entry, limit: ReadLimit): Promise<readonly LogLine[]>;
+}
+
+/** An entry as a LogResponse: one line of JSON, without the newline. */
+export interface LogLine {
+  readonly entry: Entry;
+  readonly line: string;
 }
 
 export interface ReadLimit {

@@ -2,13 +2,17 @@ import { isNoOp } from '../core/decree.js';
 import { entry as toEntry, type Entry } from '../core/ids.js';
 import { MessageType, type LogResponse, type Message } from '../core/message.js';
 import type { StoredEntry } from '../core/record.js';
-import { AppStream, type AppSource } from './app-stream.js';
+import { AppStream, type AppSource, type LogLine } from './app-stream.js';
+import type { Batch } from './pace.js';
 
 /**
- * Entries read ahead for one reader of the log. A batch costs a few turns of a busy loop, so it is worth some; it is
- * bounded, as every reader may keep it for as long as it likes.
+ * Entries read ahead for the application. A batch costs a few turns of a busy loop, so it is worth some; it is bounded,
+ * as every reader may keep it for as long as it likes.
  */
 export const READ_AHEAD_ENTRIES = 512;
+
+/** For all others, who shouldn't keep the loop from those that wait for answers: a good half of a millisecond. */
+export const SHORT_READ_AHEAD_ENTRIES = 192;
 
 /** Bytes of values read ahead for one reader: two of the largest values. */
 export const READ_AHEAD_BYTES = 128 * 1024;
@@ -16,6 +20,8 @@ export const READ_AHEAD_BYTES = 128 * 1024;
 /** Where a stream goes: a client's connection, or a simulator's. */
 export interface StreamSink {
   send(message: Message): void;
+  /** Sends a message that was encoded, with its newline. */
+  sendRaw(line: string): void;
   /** Whether the buffer towards the reader has room. While it has none, nothing more is sent. */
   readonly writable: boolean;
   /** Calls back once, when there is room again; never if the reader is gone before. */
@@ -36,6 +42,8 @@ export interface LogStreamOptions {
   readonly first: Entry;
   /** With an AppStream, its window holds the stream back; it must not be offered entries by anybody else. */
   readonly mode: { readonly kind: 'app'; readonly stream: AppStream } | { readonly kind: 'follower' | 'raw' };
+  /** Calls back when the next batch may be read after this one; absent: in another turn of the loop. */
+  readonly pace?: (read: Batch, next: () => void) => void;
   /** The log can't be read; the stream has stopped. Called at most once. */
   readonly onFailed: (reason: string) => void;
 }
@@ -48,7 +56,7 @@ export class LogStream {
   readonly #options: LogStreamOptions;
   #next: Entry;
   /** What has been read and not been sent; consecutive, from `#next` on. */
-  #batch: readonly StoredEntry[] = [];
+  #batch: readonly (StoredEntry | LogLine)[] = [];
   #batchIndex = 0;
   #reading = false;
   #awaitingRoom = false;
@@ -92,15 +100,18 @@ export class LogStream {
         this.#awaitRoom();
         return;
       }
-      const stored = this.#batch[this.#batchIndex];
-      if (stored === undefined) {
+      const next = this.#batch[this.#batchIndex];
+      if (next === undefined) {
         this.#readOn();
         return;
       }
       this.#batchIndex++;
-      this.#next = toEntry(stored.entry + 1);
-      const message = this.#select(stored);
-      if (message !== undefined) sink.send(message);
+      this.#next = toEntry(next.entry + 1);
+      if ('line' in next) sink.sendRaw(`${next.line}\n`);
+      else {
+        const message = this.#select(next);
+        if (message !== undefined) sink.send(message);
+      }
     }
   }
 
@@ -118,19 +129,14 @@ export class LogStream {
     return mode.kind === 'app' && mode.stream.full;
   }
 
+  /** What the application or a follower is sent. */
   #select(stored: StoredEntry): LogResponse | undefined {
     const { mode, source } = this.#options;
+    if (mode.kind === 'app') return mode.stream.offer(stored);
+    if (isSkipped(stored, source)) return undefined;
     const { entry, decree } = stored;
-    const { id, no, noset, value } = decree;
-    switch (mode.kind) {
-      case 'app':
-        return mode.stream.offer(stored);
-      case 'follower':
-        if (isSkipped(stored, source)) return undefined;
-        return { type: MessageType.LogResponse, request: { id, no, noset: true }, entry, value };
-      case 'raw':
-        return { type: MessageType.LogResponse, request: { id, no, noset }, entry, value };
-    }
+    const { id, no, value } = decree;
+    return { type: MessageType.LogResponse, request: { id, no, noset: true }, entry, value };
   }
 
   #readOn(): void {
@@ -140,14 +146,17 @@ export class LogStream {
     if (this.#reading || known <= 0) return;
     this.#reading = true;
     // The journal also holds what is only accepted, which nobody may see.
-    const entries = Math.min(known, READ_AHEAD_ENTRIES);
-    source.read(first, { entries, bytes: READ_AHEAD_BYTES }).then(
+    const most = this.mode === 'app' ? READ_AHEAD_ENTRIES : SHORT_READ_AHEAD_ENTRIES;
+    const entries = Math.min(known, most);
+    const limit = { entries, bytes: READ_AHEAD_BYTES };
+    const reading = this.mode === 'raw' ? source.readLines(first, limit) : source.read(first, limit);
+    reading.then(
       (batch) => this.#onRead(batch.slice(0, entries)),
       (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error)),
     );
   }
 
-  #onRead(batch: readonly StoredEntry[]): void {
+  #onRead(batch: readonly (StoredEntry | LogLine)[]): void {
     if (this.#stopped) return;
     if (batch.length === 0) {
       this.#fail(`the journal gave no entry ${this.#next}`);
@@ -161,10 +170,12 @@ export class LogStream {
     this.#batch = batch;
     this.#batchIndex = 0;
     // The next batch is read in another turn of the loop, so that a reader far behind leaves turns to everybody else.
-    setImmediate(() => {
+    const next = (): void => {
       this.#reading = false;
       this.#pump();
-    });
+    };
+    if (this.#options.pace === undefined) setImmediate(next);
+    else this.#options.pace({ entries: batch.length, bytes: bytesOf(batch) }, next);
     this.#pump();
   }
 
@@ -173,6 +184,11 @@ export class LogStream {
     this.stop();
     this.#options.onFailed(reason);
   }
+}
+
+/** About: of values, or of lines. */
+function bytesOf(batch: readonly (StoredEntry | LogLine)[]): number {
+  return batch.reduce((sum, one) => sum + ('line' in one ? one.line : one.decree.value).length, 0);
 }
 
 /** No-ops and skipped duplicates reach no application (spec.md, "Applications"). */

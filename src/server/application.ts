@@ -7,13 +7,17 @@ import { AppProcess, type AppProcessCallbacks } from '../net/app-process.js';
 import { LogReaders, type ReaderCallbacks } from '../net/app-readers.js';
 import type { AppSource } from '../net/app-stream.js';
 import type { ClientConnection, ClientMessage } from '../net/client-connection.js';
+import { READ_AHEAD_BYTES, SHORT_READ_AHEAD_ENTRIES } from '../net/log-stream.js';
 import type { Log } from '../net/logging.js';
+import { Pace } from '../net/pace.js';
 import { OptionError } from './options.js';
 import type { AppSummary } from './status.js';
 import { packageFolder } from './version.js';
 
 /** What the application's room needs of the driver. */
 export interface Dispatcher {
+  /** Requests of clients that wait here. */
+  readonly open_requests: number;
   dispatch(event: Event): void;
   together(handle: () => void): void;
   dispatchClient(connection: ClientConnection, event: Event & { type: 'client' }): void;
@@ -58,6 +62,7 @@ export class Application {
       source,
       mayRegister: () => command === undefined,
       callbacks: this.#readerCallbacks(driver),
+      pace: newPace(driver),
       hang_ms,
     });
     if (command === undefined) return;
@@ -147,6 +152,18 @@ export class Application {
       },
     };
   }
+}
+
+function newPace(driver: Dispatcher): Pace {
+  const batch = { entries: SHORT_READ_AHEAD_ENTRIES, bytes: READ_AHEAD_BYTES };
+  return new Pace(batch, {
+    isBusy: () => driver.open_requests > 0,
+    now_ms: () => performance.now(),
+    after: (ms, done) => {
+      if (ms < 1) setImmediate(done);
+      else setTimeout(done, ms);
+    },
+  });
 }
 
 function processCallbacks(driver: Dispatcher): AppProcessCallbacks {

@@ -1,15 +1,23 @@
+import type { Address } from '../core/address.js';
 import type { Decree } from '../core/decree.js';
 import { entry as entryOf, NO_ROUND, type Entry } from '../core/ids.js';
 import { wasExecuted } from '../core/learner.js';
+import { MessageType } from '../core/message.js';
 import type { StoredEntry } from '../core/record.js';
 import { recall } from '../core/sessions.js';
 import type { AgentState } from '../core/state.js';
+import type { RecordText } from '../journal/entry-reader.js';
+import { messageStart } from '../journal/format.js';
 import type { Journal } from '../journal/journal.js';
-import type { AppSource, ReadLimit } from '../net/app-stream.js';
+import type { AppSource, LogLine, ReadLimit } from '../net/app-stream.js';
+import { encodeMessage } from '../wire/encode.js';
+import { relayedResponse } from '../wire/relay.js';
 
 /** The chosen log as applications, followers and catching-up agents see it: from memory where it is, else from disk. */
-export function logSource(state: AgentState, journal: Pick<Journal, 'readRange'>): AppSource {
+export function logSource(state: AgentState, journal: Pick<Journal, 'readRange' | 'readTexts'>): AppSource {
   const { learner } = state;
+  const self = state.config.agents[state.config.self];
+  if (self === undefined) throw new Error('the agent is not among its cluster');
   return {
     committed: () => learner.committed,
     isExecuted: (entry) => wasExecuted(learner, entry),
@@ -20,7 +28,34 @@ export function logSource(state: AgentState, journal: Pick<Journal, 'readRange'>
       const read = await journal.readRange(first, limit);
       return read.filter(({ entry }) => entry < learner.committed);
     },
+    readLines: async (first, limit) => {
+      const kept = fromMemory(state, first, limit);
+      const read = kept.length > 0 ? kept : await journal.readTexts(first, limit);
+      const lines = read.filter(({ entry }) => entry < learner.committed).map((one) => lineOf(one, self));
+      if (lines.every(isLine)) return lines;
+      // A record of another shape: all of it is read, and written anew.
+      const parsed = await journal.readRange(first, limit);
+      return parsed.filter(({ entry }) => entry < learner.committed).map((one) => writtenLine(one, self));
+    },
   };
+}
+
+/** Undefined for a record whose message has to be read first. */
+function lineOf(one: StoredEntry | RecordText, self: Address): LogLine | undefined {
+  if (!('text' in one)) return writtenLine(one, self);
+  const { entry, text } = one;
+  const line = relayedResponse(text, messageStart(text), entry, self);
+  return line === undefined ? undefined : { entry, line };
+}
+
+function isLine(line: LogLine | undefined): line is LogLine {
+  return line !== undefined;
+}
+
+function writtenLine({ entry, decree }: StoredEntry, self: Address): LogLine {
+  const { id, no, noset, value } = decree;
+  const response = { type: MessageType.LogResponse, request: { id, no, noset }, entry, value };
+  return { entry, line: encodeMessage(response, self) };
 }
 
 /** Whether somebody may still ask for the answer of an entry, or waits for it now. */

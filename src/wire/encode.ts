@@ -168,7 +168,7 @@ function reportFields(message: Prepare | Promise | Nack): string {
 /** An agent's own address stands in every message it sends: put together once per Address. */
 const knownSenders = new WeakMap<Address, string>();
 
-function senderPieces(from: Address): string {
+export function senderPieces(from: Address): string {
   let pieces = knownSenders.get(from);
   if (pieces === undefined) {
     pieces = stringField('fromaddress', from.address) + stringField('fromport', from.port);

@@ -10,7 +10,7 @@ import { MAX_VALUE_COST } from '../../src/core/limits.js';
 import { MessageType, type AppResponse, type ClientApp, type Message } from '../../src/core/message.js';
 import { LogReaders, type AppTrouble, type ReaderConnection } from '../../src/net/app-readers.js';
 import { openClientListener, type ClientConnection } from '../../src/net/client-listener.js';
-import { MemoryLog, signal } from './app-source.js';
+import { MemoryLog, responseOf, signal } from './app-source.js';
 
 class Connection implements ReaderConnection {
   readonly id;
@@ -27,6 +27,10 @@ class Connection implements ReaderConnection {
 
   send(message: Message): void {
     this.got.push(message);
+  }
+
+  sendRaw(line: string): void {
+    this.send(responseOf(line));
   }
 
   onDrain(): void {

@@ -1,7 +1,9 @@
 import { NO_OP, type Decree } from '../../src/core/decree.js';
 import { clientId, entry, requestNumber, round, type Entry } from '../../src/core/ids.js';
+import { MessageType, type LogResponse } from '../../src/core/message.js';
 import type { StoredEntry } from '../../src/core/record.js';
-import type { AppSource, ReadLimit } from '../../src/net/app-stream.js';
+import type { AppSource, LogLine, ReadLimit } from '../../src/net/app-stream.js';
+import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
 
 /** A log in memory that grows when the test says so. */
 export class MemoryLog implements AppSource {
@@ -56,6 +58,22 @@ export class MemoryLog implements AppSource {
     }
     return Promise.resolve(batch);
   }
+
+  async readLines(first: Entry, limit: ReadLimit): Promise<readonly LogLine[]> {
+    return (await this.read(first, limit)).map(({ entry, decree }) => {
+      const { id, no, noset, value } = decree;
+      const response = { type: MessageType.LogResponse, request: { id, no, noset }, entry, value } as const;
+      return { entry, line: encodeMessage(response, undefined) };
+    });
+  }
+}
+
+/** The LogResponse in a line of a stream. */
+export function responseOf(line: string): LogResponse {
+  const decoded = decodeMessage(line.trimEnd());
+  if (!line.endsWith('\n') || !decoded.ok || decoded.message.type !== MessageType.LogResponse)
+    throw new Error(`no line of a stream: ${line}`);
+  return decoded.message;
 }
 
 /** A promise that its owner resolves, and that fails when nothing comes within `limit_ms`. */

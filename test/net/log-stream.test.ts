@@ -7,10 +7,10 @@ import { AppStream } from '../../src/net/app-stream.js';
 import {
   LogStream,
   READ_AHEAD_BYTES,
-  READ_AHEAD_ENTRIES,
+  SHORT_READ_AHEAD_ENTRIES,
   type StreamSink,
 } from '../../src/net/log-stream.js';
-import { MemoryLog } from './app-source.js';
+import { MemoryLog, responseOf } from './app-source.js';
 
 /** A reader with room for `room` messages until the test makes more. */
 class Sink implements StreamSink {
@@ -26,6 +26,10 @@ class Sink implements StreamSink {
     if (message.type !== MessageType.LogResponse) throw new Error(`type ${message.type} in a stream`);
     this.got.push(message);
     this.room--;
+  }
+
+  sendRaw(line: string): void {
+    this.send(responseOf(line));
   }
 
   onDrain(listener: () => void): void {
@@ -134,7 +138,7 @@ describe('streaming the log', () => {
     expect(stream.stuck).to.equal(true);
     expect(sink.waiting).to.equal(1);
     expect(log.reads).to.deep.equal([
-      { first: 0, limit: { entries: READ_AHEAD_ENTRIES, bytes: READ_AHEAD_BYTES } },
+      { first: 0, limit: { entries: SHORT_READ_AHEAD_ENTRIES, bytes: READ_AHEAD_BYTES } },
     ]);
     sink.drain(2);
     expect(sink.entries).to.deep.equal([0, 1, 2, 3, 4]);
@@ -146,16 +150,17 @@ describe('streaming the log', () => {
   });
 
   it('leaves turns of the loop to others while a reader far behind catches up', async () => {
-    const log = new MemoryLog().add(...numbers(10 * READ_AHEAD_ENTRIES));
+    const log = new MemoryLog().add(...numbers(10 * SHORT_READ_AHEAD_ENTRIES));
     const { sink } = open(log, 'raw');
     const seen: number[] = [];
     for (let turn = 0; turn < 12; turn++) {
       seen.push(sink.got.length);
       await settle(1);
     }
-    for (let i = 1; i < seen.length; i++) expect(seen[i]! - seen[i - 1]!).to.be.at.most(READ_AHEAD_ENTRIES);
+    for (let i = 1; i < seen.length; i++)
+      expect(seen[i]! - seen[i - 1]!).to.be.at.most(SHORT_READ_AHEAD_ENTRIES);
     await settle(20);
-    expect(sink.got).to.have.length(10 * READ_AHEAD_ENTRIES);
+    expect(sink.got).to.have.length(10 * SHORT_READ_AHEAD_ENTRIES);
   });
 
   it('holds an application at its window until it answers', async () => {
