@@ -8,7 +8,7 @@ const MAX_SLOTS = 16_384;
 
 /**
  * Slots at most of what an agent that catches up holds for all entries that were proposed meanwhile, too: its ring may
- * take 16 MiB. Beyond it goes what is more than a million entries ahead.
+ * take 16 MiB, and keeps them. What is more than a million entries ahead goes into the table.
  */
 export const MANY_SLOTS = 1 << 20;
 

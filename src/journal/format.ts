@@ -339,10 +339,12 @@ function requestOf({ id, no, noset }: Request): Request {
   return { id, no, noset };
 }
 
-/** Where the message begins in the text of a record. */
-export function messageStart(text: string): number {
-  return text.indexOf(' ') + 1;
+/** Where the message begins in the text of a record that holds a decree; undefined for any other. */
+export function decreeStart(text: string): number | undefined {
+  return DECREE_VERDICTS.find((verdict) => text.startsWith(verdict))?.length;
 }
+
+const DECREE_VERDICTS = ['accepted ', 'learnt '];
 
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
@@ -351,9 +353,9 @@ const COMMITTED = /^\{"committed":(\d{1,16})\}$/;
 
 /** The record of a text that `encodeRecord` made. */
 export function parseRecord(text: string, members: Members): Parsed {
-  const start = messageStart(text);
-  const verdict = text.slice(0, Math.max(0, start - 1));
-  const source = text.slice(start);
+  const space = text.indexOf(' ');
+  const verdict = text.slice(0, space);
+  const source = text.slice(space + 1);
   if (verdict === 'committed') return parseCommitted(source);
   const decoded = decodeMessage(source);
   if (!decoded.ok) return refused(`its message can't be read (${decoded.text})`);

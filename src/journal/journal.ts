@@ -112,7 +112,7 @@ function requireSameCluster(directory: string, identity: Identity, agents: reado
   );
 }
 
-/** Groups whose memory is kept, a megabyte each at most: one is written, one is filled, more wait for a slow disk. */
+/** Groups whose memory is kept, two megabytes each at most: one is written, one is filled, more wait for a slow disk. */
 const MAX_SPARES = 4;
 
 /** Records that become durable together. */

@@ -57,8 +57,8 @@ export interface LogReadersOptions {
   /** Whether the next ClientApp connection may become the application; asked only while there is none. */
   readonly mayRegister: () => boolean;
   readonly callbacks: ReaderCallbacks;
-  /** Slows down those that only read, all of them together. The application goes as fast as it can. */
-  readonly pace?: Pace;
+  /** What holds back one of those that only read. The application goes as fast as it can. */
+  readonly newPace?: () => Pace;
   readonly hang_ms?: number;
 }
 
@@ -210,15 +210,15 @@ export class LogReaders {
       connection.close();
       this.closed(connection.id);
     };
-    const { source, pace } = this.#options;
-    const isPaced = pace !== undefined && mode.kind !== 'app';
+    const { source, newPace } = this.#options;
+    const pace = mode.kind === 'app' ? undefined : newPace?.();
     return new LogStream({
       source,
       sink: connection,
       first,
       mode,
       onFailed,
-      ...(isPaced && { pace: (read, next) => pace.then(read, next) }),
+      ...(pace !== undefined && { pace }),
     });
   }
 

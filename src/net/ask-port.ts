@@ -6,6 +6,9 @@ import { errorCode } from './listen-error.js';
 /** A machine in the same network accepts or refuses at once; one that does neither is down, cut off or overloaded. */
 const ANSWER_TIMEOUT_MS = 1_000;
 
+/** What a TCP connection to an agent's port tells: somebody listens, nobody does, or nothing. */
+export type PortAnswer = 'listens' | 'refused' | 'unknown';
+
 /**
  * Whether somebody listens at the TCP port of an agent. A connection is made and closed again, with nothing said.
  * Calls back once, unless it was ended by the function that it gives back: `refused` if the machine says that nobody
@@ -14,7 +17,7 @@ const ANSWER_TIMEOUT_MS = 1_000;
 export function askPort(
   self: Address,
   peer: Address,
-  onAnswer: (answer: 'listens' | 'refused' | 'unknown') => void,
+  onAnswer: (answer: PortAnswer) => void,
   timeout_ms = ANSWER_TIMEOUT_MS,
 ): () => void {
   let over = false;
@@ -23,7 +26,7 @@ export function askPort(
     clearTimeout(timer);
     socket.destroy();
   };
-  const answer = (found: 'listens' | 'refused' | 'unknown'): void => {
+  const answer = (found: PortAnswer): void => {
     if (over) return;
     end();
     onAnswer(found);

@@ -3,7 +3,7 @@ import { entry as toEntry, type Entry } from '../core/ids.js';
 import { MessageType, type LogResponse, type Message } from '../core/message.js';
 import type { StoredEntry } from '../core/record.js';
 import { AppStream, type AppSource, type LogLine } from './app-stream.js';
-import type { Batch } from './pace.js';
+import type { Pace } from './pace.js';
 
 /**
  * Entries read ahead for the application. A batch costs a few turns of a busy loop, so it is worth some; it is bounded,
@@ -42,8 +42,8 @@ export interface LogStreamOptions {
   readonly first: Entry;
   /** With an AppStream, its window holds the stream back; it must not be offered entries by anybody else. */
   readonly mode: { readonly kind: 'app'; readonly stream: AppStream } | { readonly kind: 'follower' | 'raw' };
-  /** Calls back when the next batch may be read after this one; absent: in another turn of the loop. */
-  readonly pace?: (read: Batch, next: () => void) => void;
+  /** Holds the stream back between batches; absent: the next one is read in another turn of the loop. */
+  readonly pace?: Pace;
   /** The log can't be read; the stream has stopped. Called at most once. */
   readonly onFailed: (reason: string) => void;
 }
@@ -174,9 +174,16 @@ export class LogStream {
       this.#reading = false;
       this.#pump();
     };
-    if (this.#options.pace === undefined) setImmediate(next);
-    else this.#options.pace({ entries: batch.length, bytes: bytesOf(batch) }, next);
+    const wait_ms = this.#wait_ms(batch);
+    if (wait_ms < 1) setImmediate(next);
+    else setTimeout(next, wait_ms);
     this.#pump();
+  }
+
+  #wait_ms(batch: readonly (StoredEntry | LogLine)[]): number {
+    const { pace, source } = this.#options;
+    const lacking = source.committed() - this.#next - batch.length;
+    return pace?.wait_ms({ entries: batch.length, bytes: bytesOf(batch) }, lacking) ?? 0;
   }
 
   #fail(reason: string): void {

@@ -5,46 +5,50 @@ export interface Batch {
 }
 
 /**
- * The least time that a whole batch for somebody who is behind takes of a node that has clients waiting. With batches
- * of 192 entries at most 54,000 are sent in a second: a peer that missed a million is back after 20 s, and clients lose
- * less to it than if it took what it can.
+ * The least time that a whole batch for somebody who is far behind takes of a node that has clients waiting. With
+ * batches of 192 entries at most 54,000 are sent in a second: clients lose less than if a peer took what it can.
  */
 export const BATCH_MS = 3.55;
 
 /** Time that was not used is made up for, but no more of it than this: a late timer's, not that of a pause. */
 const MAX_CREDIT_MS = 20;
 
+/** By how much of a batch it has to have come nearer to the end of the log than ever before. Else it isn't held back. */
+const LEAST_GAIN = 1 / 4;
+
 export interface PaceOptions {
   /** Whether clients wait for answers of this node. */
   readonly isBusy: () => boolean;
   /** Milliseconds of a clock that never goes back. */
   readonly now_ms: () => number;
-  /** Calls back after so many milliseconds, or in a later turn of the loop. */
-  readonly after: (ms: number, done: () => void) => void;
 }
 
 /**
- * Shares a busy node between its clients and those that are far behind in its log, peers that catch up and followers: all
- * of these together get batches at a limited rate. While no client waits they get what they can take.
+ * Shares a busy node between its clients and one that is far behind in its log, a peer that catches up or a follower: it
+ * gets batches at a limited rate. It gets what it can take while no client waits, when it lacks less than a batch, and
+ * when the log grows so fast that it would not get nearer.
  */
 export class Pace {
-  readonly #options: PaceOptions;
   readonly #whole: Batch;
+  readonly #options: PaceOptions;
   /** When the next batch may be read. */
   #due_ms = -Infinity;
+  /** What it lacked when it was nearest. */
+  #nearest = Infinity;
 
   constructor(whole: Batch, options: PaceOptions) {
     this.#whole = whole;
     this.#options = options;
   }
 
-  /** Calls back when the next batch may be read after `read`. */
-  then(read: Batch, next: () => void): void {
-    const { isBusy, now_ms, after } = this.#options;
-    if (!isBusy()) return after(0, next);
-    const now = now_ms();
+  /** How long to wait before the next batch is read after `read`, with so many entries lacking then. */
+  wait_ms(read: Batch, lacking: number): number {
     const share = Math.max(read.entries / this.#whole.entries, read.bytes / this.#whole.bytes);
-    this.#due_ms = Math.max(this.#due_ms, now - MAX_CREDIT_MS) + share * BATCH_MS;
-    after(Math.max(0, this.#due_ms - now), next);
+    const gains = this.#nearest - lacking >= read.entries * LEAST_GAIN;
+    if (lacking < this.#nearest) this.#nearest = lacking;
+    const now_ms = this.#options.now_ms();
+    this.#due_ms = Math.max(this.#due_ms, now_ms - MAX_CREDIT_MS) + share * BATCH_MS;
+    if (!gains || lacking < this.#whole.entries || !this.#options.isBusy()) this.#due_ms = now_ms;
+    return Math.max(0, this.#due_ms - now_ms);
   }
 }

@@ -62,7 +62,7 @@ export class Application {
       source,
       mayRegister: () => command === undefined,
       callbacks: this.#readerCallbacks(driver),
-      pace: newPace(driver),
+      newPace: () => newPace(driver),
       hang_ms,
     });
     if (command === undefined) return;
@@ -155,15 +155,8 @@ export class Application {
 }
 
 function newPace(driver: Dispatcher): Pace {
-  const batch = { entries: SHORT_READ_AHEAD_ENTRIES, bytes: READ_AHEAD_BYTES };
-  return new Pace(batch, {
-    isBusy: () => driver.open_requests > 0,
-    now_ms: () => performance.now(),
-    after: (ms, done) => {
-      if (ms < 1) setImmediate(done);
-      else setTimeout(done, ms);
-    },
-  });
+  const whole = { entries: SHORT_READ_AHEAD_ENTRIES, bytes: READ_AHEAD_BYTES };
+  return new Pace(whole, { isBusy: () => driver.open_requests > 0, now_ms: () => performance.now() });
 }
 
 function processCallbacks(driver: Dispatcher): AppProcessCallbacks {

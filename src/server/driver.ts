@@ -78,8 +78,9 @@ export class Driver {
       drain: () => options.socket.drain(),
       now_ms,
     });
-    const { leader_timeout_ms } = options.state.config;
+    const { heartbeat_ms, leader_timeout_ms } = options.state.config;
     this.#probe = new LeaderProbe({
+      heartbeat_ms,
       leader_timeout_ms,
       after,
       now_ms,

@@ -1,19 +1,15 @@
 import type { AgentIndex } from '../core/ids.js';
+import type { PortAnswer } from '../net/ask-port.js';
 import type { After } from './waits.js';
 
-/**
- * After how much of its time-out a silent leader is asked for. Under load it is heard all the time; without any, its
- * heartbeats come at half the time-out, so that it is asked for between them, as often as `PAUSE_MS` allows.
- */
+/** After how much of its time-out a leader is asked for that was heard all the time, as one under load is. */
 const QUIET_SHARE = 1 / 4;
 
 /** The least time between two questions. */
 const PAUSE_MS = 1_000;
 
-/** What a TCP connection to an agent's port tells: somebody listens, nobody does, or nothing. */
-export type PortAnswer = 'listens' | 'refused' | 'unknown';
-
 export interface LeaderProbeOptions {
+  readonly heartbeat_ms: number;
   readonly leader_timeout_ms: number;
   readonly after: After;
   /** Milliseconds of a clock that never goes back. */
@@ -32,18 +28,24 @@ export interface LeaderProbeOptions {
  */
 export class LeaderProbe {
   readonly #options: LeaderProbeOptions;
-  readonly #quiet_ms: number;
+  /** How long a leader is silent before it is asked for: one that has work, and one that only sends Heartbeats. */
+  readonly #busy_quiet_ms: number;
+  readonly #idle_quiet_ms: number;
   #leader: AgentIndex | undefined;
-  /** Whether the leader's port was seen open. */
-  #seen = false;
+  /** How the leader's port was found last. */
+  #port: PortAnswer = 'unknown';
   #heard_ms = -Infinity;
+  /** Whether it was heard twice within a short time. */
+  #busy = false;
   #asked_ms = -Infinity;
   #endWait: (() => void) | undefined;
   #endQuestion: (() => void) | undefined;
 
   constructor(options: LeaderProbeOptions) {
+    const { heartbeat_ms, leader_timeout_ms } = options;
     this.#options = options;
-    this.#quiet_ms = options.leader_timeout_ms * QUIET_SHARE;
+    this.#busy_quiet_ms = leader_timeout_ms * QUIET_SHARE;
+    this.#idle_quiet_ms = Math.max(this.#busy_quiet_ms, (heartbeat_ms + leader_timeout_ms) / 2);
   }
 
   /** Another agent leads now, as far as this one knows; undefined: nobody does, or this one. */
@@ -56,18 +58,28 @@ export class LeaderProbe {
 
   /** The leader was heard. */
   heard(): void {
-    this.#heard_ms = this.#options.now_ms();
-    if (this.#seen && this.#endWait === undefined) this.#wait(this.#quiet_ms);
+    const now_ms = this.#options.now_ms();
+    this.#busy = now_ms - this.#heard_ms < this.#busy_quiet_ms;
+    this.#heard_ms = now_ms;
+    if (this.#leader === undefined || this.#port === 'refused') return;
+    if (this.#port === 'listens') {
+      if (this.#endWait === undefined) this.#wait(this.#quiet_ms);
+    } else if (this.#endQuestion === undefined && now_ms >= this.#asked_ms + PAUSE_MS)
+      this.#ask(this.#leader);
   }
 
   stop(): void {
     this.#leader = undefined;
-    this.#seen = false;
+    this.#port = 'unknown';
     this.#asked_ms = -Infinity;
     this.#endWait?.();
     this.#endWait = undefined;
     this.#endQuestion?.();
     this.#endQuestion = undefined;
+  }
+
+  get #quiet_ms(): number {
+    return this.#busy ? this.#busy_quiet_ms : this.#idle_quiet_ms;
   }
 
   #wait(wait_ms: number): void {
@@ -79,18 +91,23 @@ export class LeaderProbe {
 
   #look(): void {
     if (this.#leader === undefined) return;
-    const now_ms = this.#options.now_ms();
     const due_ms = Math.max(this.#heard_ms + this.#quiet_ms, this.#asked_ms + PAUSE_MS);
-    if (now_ms < due_ms) return this.#wait(due_ms - now_ms);
-    this.#asked_ms = now_ms;
-    this.#ask(this.#leader);
+    const wait_ms = due_ms - this.#options.now_ms();
+    if (wait_ms > 0) this.#wait(wait_ms);
+    else this.#ask(this.#leader);
   }
 
   #ask(leader: AgentIndex): void {
+    this.#endQuestion?.();
+    this.#asked_ms = this.#options.now_ms();
     this.#endQuestion = this.#options.ask(leader, (answer) => {
       this.#endQuestion = undefined;
-      if (answer === 'refused' && this.#seen) return this.#options.onGone(leader);
-      if (answer === 'listens') this.#seen = true;
+      if (answer === 'refused' && this.#port === 'listens') this.#options.onGone(leader);
+      else if (this.#port !== 'listens') {
+        this.#port = answer;
+        // The first question of a reign needn't delay the next.
+        if (answer === 'listens') this.#asked_ms = -Infinity;
+      }
     });
   }
 }

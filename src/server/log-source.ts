@@ -7,7 +7,7 @@ import type { StoredEntry } from '../core/record.js';
 import { recall } from '../core/sessions.js';
 import type { AgentState } from '../core/state.js';
 import type { RecordText } from '../journal/entry-reader.js';
-import { messageStart } from '../journal/format.js';
+import { decreeStart } from '../journal/format.js';
 import type { Journal } from '../journal/journal.js';
 import type { AppSource, LogLine, ReadLimit } from '../net/app-stream.js';
 import { encodeMessage } from '../wire/encode.js';
@@ -44,7 +44,8 @@ export function logSource(state: AgentState, journal: Pick<Journal, 'readRange' 
 function lineOf(one: StoredEntry | RecordText, self: Address): LogLine | undefined {
   if (!('text' in one)) return writtenLine(one, self);
   const { entry, text } = one;
-  const line = relayedResponse(text, messageStart(text), entry, self);
+  const start = decreeStart(text);
+  const line = start === undefined ? undefined : relayedResponse(text, start, entry, self);
   return line === undefined ? undefined : { entry, line };
 }
 

@@ -1,6 +1,7 @@
 import type { AgentIndex } from '../core/ids.js';
 import type { TimerName } from '../core/event.js';
-import { LeaderProbe, type PortAnswer } from '../server/leader-probe.js';
+import type { PortAnswer } from '../net/ask-port.js';
+import { LeaderProbe } from '../server/leader-probe.js';
 import type { Life } from './life.js';
 import type { Appointment } from './schedule.js';
 
@@ -15,9 +16,11 @@ export class Alarms {
 
   constructor(private readonly life: Life) {
     const { schedule, trace, counters } = life.world;
+    const { heartbeat_ms, leader_timeout_ms } = life.state.config;
     this.#probe = new LeaderProbe({
-      leader_timeout_ms: life.state.config.leader_timeout_ms,
-      after: (ms, done) => this.#after(ms, done),
+      heartbeat_ms,
+      leader_timeout_ms,
+      after: (ms, done) => this.#after(ms * life.node.timerSpeed, done),
       now_ms: () => schedule.now_ms / life.node.timerSpeed,
       ask: (leader, onAnswer) => this.#ask(leader, onAnswer),
       onGone: (leader) => {
@@ -75,8 +78,11 @@ export class Alarms {
   }
 
   #after(ms: number, done: () => void): () => void {
-    const { schedule } = this.life.world;
-    const made = schedule.after(ms * this.life.node.timerSpeed, () => this.life.arrive(done));
+    const made = this.life.world.schedule.after(ms, () =>
+      this.life.arrive(() => {
+        if (!made.cancelled) done();
+      }),
+    );
     return () => (made.cancelled = true);
   }
 

@@ -6,6 +6,10 @@ import { senderPieces } from './encode.js';
 const REQUEST = ',"request":{';
 const ROUND = ',"round":';
 
+/** How the texts begin that hold a decree. */
+const VOTE = `{"type":${MessageType.AcceptRequest},`;
+const LEARNT = `{"type":${MessageType.LogResponse},`;
+
 /**
  * The LogResponse by which `from` passes on what is chosen for `entry`, cut out of a text that `encodeMessage` wrote of
  * an AcceptRequest or a LogResponse for it: they have all but the round and the sender in common. `start` is where the
@@ -17,6 +21,7 @@ export function relayedResponse(
   entry: Entry,
   from: Address,
 ): string | undefined {
+  if (!text.startsWith(VOTE, start) && !text.startsWith(LEARNT, start)) return undefined;
   const request = text.indexOf(REQUEST, start);
   // In a request of the log there are numbers and `true` only: the next brace is its own.
   const close = text.indexOf('}', request + REQUEST.length);

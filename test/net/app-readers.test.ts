@@ -10,6 +10,7 @@ import { MAX_VALUE_COST } from '../../src/core/limits.js';
 import { MessageType, type AppResponse, type ClientApp, type Message } from '../../src/core/message.js';
 import { LogReaders, type AppTrouble, type ReaderConnection } from '../../src/net/app-readers.js';
 import { openClientListener, type ClientConnection } from '../../src/net/client-listener.js';
+import { Pace } from '../../src/net/pace.js';
 import { MemoryLog, responseOf, signal } from './app-source.js';
 
 class Connection implements ReaderConnection {
@@ -76,6 +77,7 @@ interface Fixture {
 interface FixtureOptions {
   mayRegister?: () => boolean;
   hang_ms?: number;
+  newPace?: () => Pace;
   onTrouble?: (trouble: AppTrouble) => void;
 }
 
@@ -87,6 +89,7 @@ function fixture(options: FixtureOptions = {}): Fixture {
     source: log,
     mayRegister: options.mayRegister ?? (() => true),
     hang_ms: options.hang_ms ?? 60_000,
+    ...(options.newPace && { newPace: options.newPace }),
     callbacks: {
       onAttached: (first) => heard.push(`attached from ${first}`),
       onDetached: (due) => heard.push(`detached at ${due ?? 'nothing'}`),
@@ -125,6 +128,20 @@ describe('who reads the log on a port (spec.md, "Applications")', () => {
     readers.handle(fourth, clientApp(3));
     expect(readers.app?.id).to.equal(4);
     readers.stop();
+  });
+
+  it('gives each that only reads a pace of its own, and the application none', () => {
+    let paces = 0;
+    const newPace = (): Pace => {
+      paces++;
+      return new Pace({ entries: 1, bytes: 1 }, { isBusy: () => true, now_ms: () => 0 });
+    };
+    const { readers } = fixture({ newPace });
+    const seen = [false, false, true].map((noset, i) => {
+      readers.handle(new Connection(i + 1), clientApp(0, noset));
+      return paces;
+    });
+    expect(seen).to.eql([0, 1, 2]);
   });
 
   it('registers nobody where another is the application', async () => {

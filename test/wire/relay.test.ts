@@ -74,6 +74,8 @@ describe('wire: passing on a decree without reading it', () => {
       '',
       '{}',
       text.slice(0, -1),
+      text.replace('"type":4', '"type":1'),
+      text.replace('"type":4', '"type":5'),
       text.replace('"request"', '"Request"'),
       text.replace(',"value":"v"', ',"value":7'),
       text.replace(',"value":"v"', ',"committed":5'),
