@@ -20,7 +20,7 @@ export class Alarms {
     this.#probe = new LeaderProbe({
       heartbeat_ms,
       leader_timeout_ms,
-      after: (ms, done) => this.#after(ms * life.node.timerSpeed, done),
+      after: (ms, done) => life.after(ms * life.node.timerSpeed, done),
       now_ms: () => schedule.now_ms / life.node.timerSpeed,
       ask: (leader, onAnswer) => this.#ask(leader, onAnswer),
       onGone: (leader) => {
@@ -77,15 +77,6 @@ export class Alarms {
     this.life.handle({ type: 'timer', timer });
   }
 
-  #after(ms: number, done: () => void): () => void {
-    const made = this.life.world.schedule.after(ms, () =>
-      this.life.arrive(() => {
-        if (!made.cancelled) done();
-      }),
-    );
-    return () => (made.cancelled = true);
-  }
-
   /** As a TCP connection would: a process that has read its journal listens, even while it is paused. */
   #ask(leader: AgentIndex, onAnswer: (answer: PortAnswer) => void): () => void {
     const { network, random, checker } = this.life.world;
@@ -93,6 +84,6 @@ export class Alarms {
     const reaches = !network.isCut(here, leader) && !network.isCut(leader, here);
     const listens = checker.nodes[leader]?.life !== undefined;
     const answer = listens ? 'listens' : random.chance(UNKNOWN) ? 'unknown' : 'refused';
-    return this.#after(2 * network.delay_ms(), () => onAnswer(reaches ? answer : 'unknown'));
+    return this.life.after(2 * network.delay_ms(), () => onAnswer(reaches ? answer : 'unknown'));
   }
 }

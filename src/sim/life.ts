@@ -47,10 +47,7 @@ export class Life {
     () => this.world.schedule.now_ms,
   );
   readonly #waits = new Waits(
-    (ms, done) => {
-      const made = this.world.schedule.after(ms, () => this.arrive(done));
-      return () => (made.cancelled = true);
-    },
+    (ms, done) => this.after(ms, done),
     () => {
       if (this.journal.held) this.#release();
       else this.writing();
@@ -108,6 +105,16 @@ export class Life {
     if (this.dead) return;
     if (this.#paused) this.#arrived.push(happens);
     else happens();
+  }
+
+  /** Something reaches the process after so many milliseconds, unless it is cancelled by what is given back. */
+  after(ms: number, happens: () => void): () => void {
+    const made = this.world.schedule.after(ms, () =>
+      this.arrive(() => {
+        if (!made.cancelled) happens();
+      }),
+    );
+    return () => (made.cancelled = true);
   }
 
   receive(source: Address, datagram: Buffer): void {
