@@ -18,6 +18,9 @@ export function logSource(state: AgentState, journal: Pick<Journal, 'readRange' 
   const { learner } = state;
   const self = state.config.agents[state.config.self];
   if (self === undefined) throw new Error('the agent is not among its cluster');
+  /** The journal also holds what is only accepted. */
+  const chosenOf = <T extends { readonly entry: Entry }>(read: readonly T[]): T[] =>
+    read.filter(({ entry }) => entry < learner.committed);
   return {
     committed: () => learner.committed,
     isExecuted: (entry) => wasExecuted(learner, entry),
@@ -25,17 +28,16 @@ export function logSource(state: AgentState, journal: Pick<Journal, 'readRange' 
     read: async (first, limit) => {
       const kept = fromMemory(state, first, limit);
       if (kept.length > 0) return kept;
-      const read = await journal.readRange(first, limit);
-      return read.filter(({ entry }) => entry < learner.committed);
+      return chosenOf(await journal.readRange(first, limit));
     },
     readLines: async (first, limit) => {
       const kept = fromMemory(state, first, limit);
       const read = kept.length > 0 ? kept : await journal.readTexts(first, limit);
-      const lines = read.filter(({ entry }) => entry < learner.committed).map((one) => lineOf(one, self));
+      const lines = chosenOf(read).map((one) => lineOf(one, self));
       if (lines.every(isLine)) return lines;
       // A record of another shape: all of it is read, and written anew.
       const parsed = await journal.readRange(first, limit);
-      return parsed.filter(({ entry }) => entry < learner.committed).map((one) => writtenLine(one, self));
+      return chosenOf(parsed).map((one) => writtenLine(one, self));
     },
   };
 }
