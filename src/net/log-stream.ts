@@ -11,7 +11,7 @@ import type { Pace } from './pace.js';
  */
 export const READ_AHEAD_ENTRIES = 512;
 
-/** For all others, who shouldn't keep the loop from those that wait for answers: a good half of a millisecond. */
+/** For all others, who shouldn't keep the loop for long from those that wait for answers. */
 export const SHORT_READ_AHEAD_ENTRIES = 192;
 
 /** Bytes of values read ahead for one reader: two of the largest values. */

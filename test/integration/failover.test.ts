@@ -87,7 +87,7 @@ describe('integration: nodes that die and come back', function () {
     for (const [value, entry] of acknowledged) expect(first.get(value), value).to.equal(entry);
   });
 
-  it('a leader whose process is gone is not waited for: its machine refuses connections, long before its time is over', async () => {
+  it('a leader whose process is gone is not waited for: its machine refuses connections before its time is over', async () => {
     const flags = ['--heartbeat-ms', '500', '--leader-timeout-ms', '4000'];
     const all = await cluster({ nodes: 3, flags });
     const { leader, follower } = await all.roles();
