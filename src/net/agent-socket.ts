@@ -11,7 +11,7 @@ import {
   type PeerMessage,
 } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { DatagramPacker, splitDatagram, type Split } from '../wire/datagram.js';
+import { COALESCED_BYTES, DatagramJoiner, DatagramPacker, splitDatagram, type Split } from '../wire/datagram.js';
 import { CoalescingEvidence } from './coalescing.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';
@@ -106,6 +106,8 @@ interface Peer {
   readonly nacks: TokenBucket;
   /** Whether a heartbeat is among what waits. */
   urgent: boolean;
+  /** Whether it understands coalesced datagrams, as found when it was sent something first in this turn. */
+  coalesces: boolean;
 }
 
 /** The text of a message, and its length in UTF-8. */
@@ -128,6 +130,7 @@ class BoundSocket implements AgentSocket {
   /** Peers that something was sent to in this turn. */
   readonly #touched = new Set<Peer>();
   readonly #probe: string;
+  readonly #joiner = new DatagramJoiner();
   #encoded: Encoded | undefined;
   #turn_end: NodeJS.Immediate | undefined;
   #received = 0;
@@ -158,10 +161,11 @@ class BoundSocket implements AgentSocket {
       index,
       address,
       port: Number(address.port),
-      packer: new DatagramPacker(),
+      packer: new DatagramPacker(COALESCED_BYTES, this.#joiner),
       evidence: new CoalescingEvidence(),
       nacks: new TokenBucket({ ...NACK_RATE, now_ms: this.#now_ms }),
       urgent: false,
+      coalesces: false,
     };
     this.#peers.set(index, peer);
     this.#by_source.set(formatAddress(address), peer);
@@ -194,7 +198,7 @@ class BoundSocket implements AgentSocket {
     this.#touch(peer);
     const encoded = this.#encode(message);
     const urgent = message.type === MessageType.Heartbeat;
-    if (alone || !peer.evidence.understood(this.#now_ms())) {
+    if (alone || !peer.coalesces) {
       // What was sent before goes first, so that order is kept as far as UDP keeps it.
       this.#flushPeer(peer);
       this.#transmit(peer, Buffer.from(encoded.text), urgent);
@@ -295,7 +299,10 @@ class BoundSocket implements AgentSocket {
   }
 
   #touch(peer: Peer): void {
-    this.#touched.add(peer);
+    if (!this.#touched.has(peer)) {
+      this.#touched.add(peer);
+      peer.coalesces = peer.evidence.understood(this.#now_ms());
+    }
     // Not a microtask: those run after every single datagram read, an immediate after all those read in one poll, so
     // that the answers to a burst are coalesced. It costs no waiting, as the loop doesn't sleep before it.
     this.#turn_end ??= setImmediate(() => this.flush());

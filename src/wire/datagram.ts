@@ -37,20 +37,39 @@ export function splitDatagram(bytes: Uint8Array): Split {
  */
 export const COALESCED_BYTES = 14_000;
 
+/** Makes the bytes of datagrams. What is broadcast makes the same datagram for one peer after another: it is made once. */
+export class DatagramJoiner {
+  #texts: readonly string[] = [];
+  #datagram = Buffer.alloc(0);
+
+  /** Nobody may change the texts or the bytes afterwards. */
+  join(texts: readonly string[]): Buffer {
+    const isSame = texts.length === this.#texts.length && texts.every((text, i) => text === this.#texts[i]);
+    if (!isSame) {
+      this.#datagram = Buffer.from(texts.join('\n'), 'utf8');
+      this.#texts = texts;
+    }
+    return this.#datagram;
+  }
+}
+
 /**
  * Joins encoded messages into datagrams. Pure: it gives datagrams back and knows no socket. A message above the target
  * travels alone. One above MAX_DATAGRAM_BYTES does too, and the socket refuses it (EMSGSIZE); `fitsAlone` tells before.
  */
 export class DatagramPacker {
   readonly #target_bytes: number;
+  readonly #joiner: DatagramJoiner;
   #texts: string[] = [];
   #size_bytes = 0;
 
-  constructor(target_bytes: number = COALESCED_BYTES) {
+  /** Packers with one joiner share what they send alike. */
+  constructor(target_bytes: number = COALESCED_BYTES, joiner = new DatagramJoiner()) {
     if (!(target_bytes >= 1 && target_bytes <= MAX_DATAGRAM_BYTES)) {
       throw new RangeError(`a datagram holds 1 to ${MAX_DATAGRAM_BYTES} bytes, not ${target_bytes}`);
     }
     this.#target_bytes = target_bytes;
+    this.#joiner = joiner;
   }
 
   /** Messages that wait for `flush`. */
@@ -75,7 +94,7 @@ export class DatagramPacker {
   /** The datagram under way, if any message waits. */
   flush(): Buffer | undefined {
     if (this.#texts.length === 0) return undefined;
-    const datagram = Buffer.from(this.#texts.join('\n'), 'utf8');
+    const datagram = this.#joiner.join(this.#texts);
     this.#texts = [];
     this.#size_bytes = 0;
     return datagram;

@@ -2,7 +2,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { MAX_DATAGRAM_BYTES } from '../../src/core/limits.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
-import { COALESCED_BYTES, DatagramPacker, fitsAlone, splitDatagram } from '../../src/wire/datagram.js';
+import {
+  COALESCED_BYTES,
+  DatagramJoiner,
+  DatagramPacker,
+  fitsAlone,
+  splitDatagram,
+} from '../../src/wire/datagram.js';
 import { textsOf } from '../support/datagram.js';
 import { anyMessage } from './arbitraries.js';
 
@@ -99,6 +105,21 @@ describe('datagram: packing', () => {
   it('sends what is longer than the target alone, and keeps the order', () => {
     const long = 'x'.repeat(COALESCED_BYTES + 1);
     expect(pack(['a', 'b', long, 'c', 'd']).map(String)).to.deep.equal(['a\nb', long, 'c\nd']);
+  });
+
+  it('makes what is broadcast once, and what differs for each', () => {
+    const joiner = new DatagramJoiner();
+    const send = (...texts: string[]): Buffer | undefined => {
+      const packer = new DatagramPacker(COALESCED_BYTES, joiner);
+      for (const text of texts) packer.add(text);
+      return packer.flush();
+    };
+    const first = send('{"a":1}', '{"b":2}');
+    expect(send('{"a":1}', '{"b":2}')).to.equal(first);
+    for (const others of [['{"a":1}'], ['{"a":1}', '{"b":3}'], ['{"a":1}', '{"b":2}', '{}']]) {
+      expect(send(...others)?.toString()).to.equal(others.join('\n'));
+    }
+    expect(first?.toString(), 'as it was sent').to.equal('{"a":1}\n{"b":2}');
   });
 
   it('gives nothing back when nothing waits', () => {
