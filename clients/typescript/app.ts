@@ -1,6 +1,5 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import split2 from 'split2';
 import { parseErrorText } from './errors.js';
 import {
   decodeLine,
@@ -70,30 +69,28 @@ export async function serveApp(node: ServerAddress, handle: AppHandler): Promise
   const link: { connected?: true; error?: Error } = {};
   socket.on('connect', () => (link.connected = true));
   socket.on('error', (error) => (link.error = error));
-  // Destroying the reader with the socket ends the loop below, whatever broke.
-  const lines = split2('\n', { maxLength: MAX_LINE_LENGTH });
-  socket.on('close', () => lines.end());
-  socket.pipe(lines, { end: false });
   socket.write(
     encodeLine({ type: MessageType.ClientConnectRequest }) + encodeLine({ type: MessageType.ClientApp }),
   );
-  const waiting = new WaitingLines(lines);
+  const waiting = new WaitingLines(socket);
+  const answers = new Answers(socket);
   try {
-    for (
-      let line = await waiting.next();
-      line !== undefined;
-      line = waiting.take() ?? (await waiting.next())
-    ) {
+    for (;;) {
+      let line = waiting.take();
+      if (line === undefined) {
+        await answers.leave();
+        line = await waiting.next();
+      }
+      if (line === undefined) break;
       for (const message of readLine(line, socket.destroyed)) {
         const applied = apply(message, handle);
-        const answer = typeof applied === 'object' ? await applied : applied;
-        if (answer === undefined) continue;
-        // Answers to values that came in one chunk leave in one.
-        if (socket.writableCorked === 0) corkForNow(socket);
-        if (!socket.write(answer) && !socket.destroyed) await drained(socket);
+        if (typeof applied === 'object') await answers.leave(); // they needn't wait for this one
+        const full = answers.add(typeof applied === 'object' ? await applied : applied);
+        if (full !== undefined) await full;
       }
     }
   } catch (error) {
+    void answers.leave();
     await flush(socket);
     throw error;
   } finally {
@@ -103,31 +100,75 @@ export async function serveApp(node: ServerAddress, handle: AppHandler): Promise
   throw new Error(`can't reach the node at ${formatServer(node)}: ${link.error?.message ?? 'closed'}`);
 }
 
+/** Answers that leave together hold no more than about so many characters. */
+const TOGETHER_LENGTH = 64 * 1024;
+
+/** Answers to values that came in one chunk leave in one. */
+class Answers {
+  readonly #socket: Socket;
+  #text = '';
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** A promise only where the answers so far have to leave first. */
+  add(answer: string | undefined): Promise<void> | undefined {
+    if (answer === undefined) return undefined;
+    this.#text += answer;
+    return this.#text.length < TOGETHER_LENGTH ? undefined : this.leave();
+  }
+
+  /** Resolves when there is room for more. */
+  leave(): Promise<void> | undefined {
+    const text = this.#text;
+    this.#text = '';
+    if (text === '' || this.#socket.write(text) || this.#socket.destroyed) return undefined;
+    return drained(this.#socket);
+  }
+}
+
 /** Lines that may wait for a handler that takes its time before the node is read no further. */
 const MAX_WAITING_LINES = 1024;
 
-/** The lines of a stream, one after the other. Those that have arrived are there at once, without a promise each. */
+/**
+ * The lines that a socket brings, one after the other. Those that have arrived are there at once, without a promise or
+ * an event each: a line through a stream of its own costs as much as carrying out what it asks for.
+ */
 class WaitingLines {
-  readonly #stream: Readable;
+  readonly #socket: Readable;
   #lines: string[] = [];
   #taken = 0;
+  /** The beginning of a line whose end has not arrived. */
+  #rest = '';
   #over = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(stream: Readable) {
-    this.#stream = stream;
-    stream.on('data', (line: unknown) => {
-      this.#lines.push(String(line));
-      if (this.#lines.length >= MAX_WAITING_LINES) stream.pause();
-      this.#wake?.();
-    });
-    stream.on('end', () => this.#end());
-    stream.on('error', (error) => this.#end(error));
+  constructor(socket: Readable) {
+    this.#socket = socket;
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => this.#put(chunk));
+    // Whatever broke: the node is gone, and what it said last may be cut.
+    socket.on('close', () => this.#end());
+  }
+
+  #put(chunk: string): void {
+    const lines = (this.#rest + chunk).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.#lines.push(line);
+    if (this.#rest.length > MAX_LINE_LENGTH) {
+      this.#socket.destroy();
+      this.#end(new Error(`the node sent a line of more than ${MAX_LINE_LENGTH} characters`));
+    }
+    if (this.#lines.length >= MAX_WAITING_LINES) this.#socket.pause();
+    this.#wake?.();
   }
 
   #end(failure?: Error): void {
     this.#failure ??= failure;
+    if (!this.#over && this.#rest !== '') this.#lines.push(this.#rest);
+    this.#rest = '';
     this.#over = true;
     this.#wake?.();
   }
@@ -138,7 +179,7 @@ class WaitingLines {
     if (line !== undefined) return line;
     this.#lines = [];
     this.#taken = 0;
-    if (this.#stream.isPaused()) this.#stream.resume();
+    if (this.#socket.isPaused()) this.#socket.resume();
     return undefined;
   }
 
@@ -163,23 +204,17 @@ function readLine(line: string, isOver: boolean): Received[] {
   }
 }
 
-function corkForNow(socket: ReturnType<typeof connect>): void {
-  socket.cork();
-  setImmediate(() => socket.uncork());
-}
-
 /** Sends the answers given so far; a node that doesn't take them is not waited for long. */
-function flush(socket: ReturnType<typeof connect>): Promise<void> {
+function flush(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     socket.once('close', () => resolve());
     socket.setTimeout(LAST_WORDS_MS, () => socket.destroy());
-    while (socket.writableCorked > 0) socket.uncork();
-    socket.end(() => socket.destroy());
+      socket.end(() => socket.destroy());
     if (socket.closed) resolve();
   });
 }
 
-function drained(socket: ReturnType<typeof connect>): Promise<void> {
+function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       socket.off('drain', done).off('close', done);
