@@ -25,8 +25,9 @@ export class EntryMap<V, K extends number = Entry> {
   #entries: number[];
   #values: (V | undefined)[];
   #size = 0;
-  /** Those whose slot belongs to another entry. */
+  /** Those whose slot belongs to another entry. Most lookups are below all of them, and needn't ask the table. */
   #others: Map<K, V> | undefined;
+  #others_from = Infinity;
   readonly #max_slots: number;
 
   /** `max_slots` is a power of two. */
@@ -43,12 +44,13 @@ export class EntryMap<V, K extends number = Entry> {
 
   has(entry: K): boolean {
     const slot = entry & (this.#entries.length - 1);
-    return this.#entries[slot] === entry || this.#others?.has(entry) === true;
+    return this.#entries[slot] === entry || this.#isAside(entry);
   }
 
   get(entry: K): V | undefined {
     const slot = entry & (this.#entries.length - 1);
-    return this.#entries[slot] === entry ? this.#values[slot] : this.#others?.get(entry);
+    if (this.#entries[slot] === entry) return this.#values[slot];
+    return entry < this.#others_from ? undefined : this.#others?.get(entry);
   }
 
   set(entry: K, value: V): this {
@@ -59,7 +61,7 @@ export class EntryMap<V, K extends number = Entry> {
         this.#values[slot] = value;
         return this;
       }
-      if (there === NOTHING && this.#others?.has(entry) !== true) {
+      if (there === NOTHING && !this.#isAside(entry)) {
         this.#entries[slot] = entry;
         this.#values[slot] = value;
         this.#size++;
@@ -75,7 +77,7 @@ export class EntryMap<V, K extends number = Entry> {
     if (this.#entries[slot] === entry) {
       this.#entries[slot] = NOTHING;
       this.#values[slot] = undefined;
-    } else if (this.#others?.delete(entry) !== true) return false;
+    } else if (!this.#isAside(entry) || this.#others?.delete(entry) !== true) return false;
     this.#size--;
     return true;
   }
@@ -84,6 +86,7 @@ export class EntryMap<V, K extends number = Entry> {
     this.#entries.fill(NOTHING);
     this.#values.fill(undefined);
     this.#others = undefined;
+    this.#others_from = Infinity;
     this.#size = 0;
   }
 
@@ -117,8 +120,13 @@ export class EntryMap<V, K extends number = Entry> {
     return [...this];
   }
 
+  #isAside(entry: K): boolean {
+    return entry >= this.#others_from && this.#others?.has(entry) === true;
+  }
+
   #setAside(entry: K, value: V): this {
     this.#others ??= new Map();
+    this.#others_from = Math.min(this.#others_from, entry);
     if (!this.#others.has(entry)) this.#size++;
     this.#others.set(entry, value);
     return this;
