@@ -132,7 +132,8 @@ export class AppStream {
    */
   judge(response: AppResponse): Judgement {
     const { entry } = response;
-    const index = this.#awaited.findIndex((one) => one.entry === entry);
+    const isFirst = this.#awaited[0]?.entry === entry;
+    const index = isFirst ? 0 : this.#awaited.findIndex((one) => one.entry === entry);
     const awaited = this.#awaited[index];
     if (awaited === undefined) return this.#judgeUnawaited(entry);
     if (!isSameRequest(awaited.request, response.request)) {
@@ -143,11 +144,12 @@ export class AppStream {
           `and answered with id ${response.request.id}, no ${response.request.no}`,
       };
     }
-    this.#awaited.splice(index, 1);
-    if (index === 0) {
+    if (isFirst) {
+      this.#awaited.shift();
       this.#remember(entry, 'answered');
       return { verdict: 'answered' };
     }
+    this.#awaited.splice(index, 1);
     this.#remember(entry, 'ignored');
     return {
       verdict: 'out-of-order',

@@ -22,6 +22,7 @@ import { errorCode } from './listen-error.js';
 import type { Log } from './logging.js';
 import type { OutputBudget } from './output-budget.js';
 import type { Together } from './together.js';
+import type { Turn, TurnListener } from './turn.js';
 
 /** Below this much waiting output a connection is `writable`: what one turn of a stream may add on top. */
 const WRITABLE_BELOW_BYTES = 256 * 1024;
@@ -89,6 +90,7 @@ export interface ConnectionContext {
   readonly budget: OutputBudget;
   readonly intake: Intake<ClientConnection>;
   readonly log: Log;
+  readonly turn: Turn;
   readonly now_ms: () => number;
   /**
    * Asked once, with the first complete line (undefined: it was refused), whether the connection may stay; it gets
@@ -103,7 +105,7 @@ export interface ConnectionContext {
  * Output of one turn is joined into one write, which leaves at the turn's end. A half-closed connection is served to
  * the end. Nothing that the other side sends or fails to read throws, or holds more memory than the limits say.
  */
-export class ClientConnection implements InputSource {
+export class ClientConnection implements InputSource, TurnListener {
   readonly id: ConnectionId;
   /** `ADDRESS:PORT` of the other side. */
   readonly remote: string;
@@ -119,9 +121,11 @@ export class ClientConnection implements InputSource {
   /** Whether nothing comes behind them. */
   #input_over = false;
   #pending: string[] = [];
+  /** Of what is pending; until it is written, in characters, each of which is a byte or more. */
   #pending_bytes = 0;
   #written_bytes = 0;
-  #flush_scheduled = false;
+  /** Whether it hears of the turn's end. */
+  #awaits_end = false;
   #drain_listeners: (() => void)[] = [];
   #active_ms: number;
   #timer: NodeJS.Timeout | undefined;
@@ -168,7 +172,7 @@ export class ClientConnection implements InputSource {
   /** Sends complete lines, each with its newline, that the caller has encoded. As `send` otherwise. */
   sendRaw(lines: string): boolean {
     if (this.#state !== 'open') return false;
-    const bytes = Buffer.byteLength(lines);
+    const bytes = lines.length;
     const own_bytes = this.buffered_bytes + bytes;
     const { limits, budget } = this.#context;
     if (own_bytes > limits.max_buffered_bytes || budget.exceededBy(own_bytes, bytes)) {
@@ -178,9 +182,23 @@ export class ClientConnection implements InputSource {
     this.#pending.push(lines);
     this.#pending_bytes += bytes;
     budget.hold(bytes);
-    if (this.#pending_bytes >= WRITE_NOW_BYTES) this.#flush();
-    else this.#scheduleFlush();
+    if (this.#pending_bytes >= WRITE_NOW_BYTES) this.flush();
+    else this.#leaveSoon();
     return this.writable;
+  }
+
+  /** Lets what waits for the turn's end leave now. */
+  flush(): void {
+    if (this.#state !== 'open' || this.#pending.length === 0) return;
+    const lines = this.#pending.join('');
+    const bytes = Buffer.byteLength(lines);
+    this.#context.budget.hold(bytes - this.#pending_bytes);
+    this.#pending = [];
+    this.#pending_bytes = 0;
+    this.#written_bytes += bytes;
+    this.#socket.write(lines, 'utf8', (error) => {
+      if (!error && this.#state !== 'closed') this.#taken(bytes);
+    });
   }
 
   /** Answers with an Error message and counts the refusal; the connection lives. */
@@ -200,7 +218,7 @@ export class ClientConnection implements InputSource {
   /** Sends what waits, then closes. Nothing is read or sent any more. */
   close(): void {
     if (this.#state !== 'open') return;
-    this.#flush();
+    this.flush();
     this.#state = 'closing';
     this.#dropInput();
     this.#socket.once('finish', () => this.#destroyAfter(LINGER_MS));
@@ -270,7 +288,7 @@ export class ClientConnection implements InputSource {
 
   #receive(decoded: Decoded): void {
     if (this.#state !== 'open') return;
-    this.#active_ms = this.#context.now_ms();
+    this.#active_ms = this.#context.turn.now_ms();
     if (!this.#admitted(decoded.ok ? decoded.message : undefined)) return;
     if (decoded.ok) this.#route(decoded.message);
     else this.refuse(decoded.code, decoded.text, decoded.request);
@@ -326,33 +344,22 @@ export class ClientConnection implements InputSource {
     if (this.#admitted(undefined)) this.#context.handlers.onEnded(this);
   }
 
-  #scheduleFlush(): void {
-    if (this.#flush_scheduled) return;
-    this.#flush_scheduled = true;
-    // Not a microtask: those run after every chunk read, and a turn reads the chunks of many connections.
-    setImmediate(() => {
-      this.#flush_scheduled = false;
-      this.#flush();
-    });
+  #leaveSoon(): void {
+    if (this.#awaits_end) return;
+    this.#awaits_end = true;
+    this.#context.turn.atEnd(this);
   }
 
-  #flush(): void {
-    if (this.#state !== 'open' || this.#pending_bytes === 0) return;
-    const lines = this.#pending.join('');
-    const bytes = this.#pending_bytes;
-    this.#pending = [];
-    this.#pending_bytes = 0;
-    this.#written_bytes += bytes;
-    this.#socket.write(lines, 'utf8', (error) => {
-      if (!error && this.#state !== 'closed') this.#taken(bytes);
-    });
+  turnEnded(): void {
+    this.#awaits_end = false;
+    this.flush();
   }
 
   /** The system has taken `bytes` of the output. */
   #taken(bytes: number): void {
     this.#written_bytes -= bytes;
     this.#context.budget.release(bytes);
-    this.#active_ms = this.#context.now_ms();
+    this.#active_ms = this.#context.turn.now_ms();
     this.#tellDrained();
   }
 

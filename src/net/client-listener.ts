@@ -9,6 +9,7 @@ import { Intake } from './intake.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';
 import { OutputBudget } from './output-budget.js';
+import { Turn } from './turn.js';
 
 export { ClientConnection };
 export type { ClientMessage, ClientRefusal, ConnectionLimits } from './client-connection.js';
@@ -141,6 +142,7 @@ class Listener implements ClientListener {
   readonly #now_ms: () => number;
   readonly #server: Server;
   readonly #budget: OutputBudget;
+  readonly #turn: Turn;
   readonly #intake: Intake<ClientConnection>;
   /** Admitted connections and the kind of place that each takes. */
   readonly #places = new Map<ClientConnection, Place>();
@@ -162,6 +164,7 @@ class Listener implements ClientListener {
     this.#now_ms = options.now_ms ?? (() => performance.now());
     this.#log = limitedLog(options.log, this.#now_ms);
     this.#budget = new OutputBudget(this.#limits.max_total_buffered_bytes);
+    this.#turn = new Turn(this.#now_ms);
     this.#intake = new Intake({
       openRequests: () => options.intake?.openRequests() ?? 0,
       isHeldUp: () => options.intake?.isHeldUp?.() === true,
@@ -340,6 +343,7 @@ class Listener implements ClientListener {
       handlers,
       budget: this.#budget,
       intake: this.#intake,
+      turn: this.#turn,
       log: this.#log,
       now_ms: this.#now_ms,
       ...(admit === undefined ? {} : { admit }),

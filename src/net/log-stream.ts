@@ -24,6 +24,8 @@ export interface StreamSink {
   sendRaw(line: string): void;
   /** Whether the buffer towards the reader has room. While it has none, nothing more is sent. */
   readonly writable: boolean;
+  /** Lets what was sent leave now, and not at the turn's end. */
+  flush(): void;
   /** Calls back once, when there is room again; never if the reader is gone before. */
   onDrain(listener: () => void): void;
 }
@@ -178,6 +180,8 @@ export class LogStream {
     if (wait_ms < 1) setImmediate(next);
     else setTimeout(next, wait_ms);
     this.#pump();
+    // Clients wait for it; nothing that could leave with this comes in the same turn.
+    if (this.mode === 'app') this.#options.sink.flush();
   }
 
   #wait_ms(batch: readonly (StoredEntry | LogLine)[]): number {

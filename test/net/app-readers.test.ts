@@ -30,6 +30,10 @@ class Connection implements ReaderConnection {
     this.got.push(message);
   }
 
+  flush(): void {
+    // what is sent has left
+  }
+
   sendRaw(line: string): void {
     this.send(responseOf(line));
   }

@@ -16,6 +16,7 @@ import { MemoryLog, responseOf } from './app-source.js';
 class Sink implements StreamSink {
   readonly got: LogResponse[] = [];
   room = Infinity;
+  flushes = 0;
   #listeners: (() => void)[] = [];
 
   get writable(): boolean {
@@ -26,6 +27,10 @@ class Sink implements StreamSink {
     if (message.type !== MessageType.LogResponse) throw new Error(`type ${message.type} in a stream`);
     this.got.push(message);
     this.room--;
+  }
+
+  flush(): void {
+    this.flushes++;
   }
 
   sendRaw(line: string): void {
@@ -96,6 +101,19 @@ describe('streaming the log', () => {
     expect(sink.entries).to.deep.equal([0, 3]);
     expect(sink.got.map((message) => message.request.noset)).to.deep.equal([true, true]);
     expect(stream.next).to.equal(4);
+  });
+
+  it('lets a batch for the application leave at once, and nothing else', async () => {
+    const log = new MemoryLog().add(...numbers(3));
+    const sink = new Sink();
+    const bookkeeping = new AppStream(entry(0), log);
+    const mode = { kind: 'app', stream: bookkeeping } as const;
+    new LogStream({ source: log, sink, first: entry(0), mode, onFailed: failed });
+    const raw = open(log, 'raw');
+    await settle();
+    expect(sink.entries).to.deep.equal([0, 1, 2]);
+    expect(sink.flushes).to.equal(1);
+    expect(raw.sink.flushes).to.equal(0);
   });
 
   it('goes on when more is chosen, and waits for a first entry that is not chosen yet', async () => {
