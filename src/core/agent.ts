@@ -111,6 +111,9 @@ function handle(agent: AgentState, out: Outbox, event: Event): void {
       return onAppDetached(agent, out, event.expected);
     case 'app-response':
       return onAppResponse(agent, out, event.entry, event.value);
+    case 'several':
+      for (const one of event.events) handle(agent, out, one);
+      return;
     case 'loaded':
       agent.loaded = event.stored;
       handle(agent, out, event.retry);

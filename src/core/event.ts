@@ -56,5 +56,7 @@ export type Event =
   | { readonly type: 'app-detached'; readonly expected: boolean }
   /** The application's answer for an entry that it was sent, in order; undefined: too large to be passed on. */
   | { readonly type: 'app-response'; readonly entry: Entry; readonly value: string | undefined }
+  /** What came at once, in order. What follows from it, as from any event, follows once, after the last. */
+  | { readonly type: 'several'; readonly events: readonly Event[] }
   /** An answer to `load`: the entry is put where the handlers look, and `retry` is handled now. */
   | { readonly type: 'loaded'; readonly stored: StoredEntry; readonly retry: Event };

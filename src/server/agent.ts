@@ -13,6 +13,7 @@ import { openClientListener, type ClientListener } from '../net/client-listener.
 import { Counters } from '../net/counters.js';
 import type { Log } from '../net/logging.js';
 import { Application } from './application.js';
+import { Clock } from './clock.js';
 import { Driver } from './driver.js';
 import { serveStatus, type StatusServer } from './http.js';
 import { logSource } from './log-source.js';
@@ -43,6 +44,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #log: Log;
   readonly #refused = new Counters<string>();
   /** What each peer said last. */
+  readonly #clock = new Clock();
   readonly #heard = new Map<AgentIndex, { type: MessageType; at_ms: number }>();
   readonly #started_ms = performance.now();
   #lock: Lock | undefined;
@@ -204,16 +206,18 @@ export class Agent extends EventEmitter<AgentEvents> {
       onDropped: (code) => this.#refused.count(code),
       together: (handle) => this.#together(handle),
       log: this.#log,
+      now_ms: this.#clock.now_ms,
     });
   }
 
   #receive(from: AgentIndex, message: PeerMessage): void {
     const { type } = message;
+    const at_ms = this.#clock.now_ms();
     const heard = this.#heard.get(from);
-    if (heard === undefined) this.#heard.set(from, { type, at_ms: performance.now() });
+    if (heard === undefined) this.#heard.set(from, { type, at_ms });
     else {
       heard.type = type;
-      heard.at_ms = performance.now();
+      heard.at_ms = at_ms;
     }
     this.#driver?.receive(from, message);
   }
@@ -223,6 +227,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       state,
       journal,
       socket,
+      clock: this.#clock,
       log: this.#log,
       log_debug: this.#options.log_debug ?? false,
       callbacks: {

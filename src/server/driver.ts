@@ -13,11 +13,15 @@ import { fetchLog, type LogFetch } from '../net/fetch-log.js';
 import type { AgentSocket } from '../net/agent-socket.js';
 import type { Log } from '../net/logging.js';
 import { MAX_FETCHED_AT_ONCE, MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from './bounds.js';
+import type { Clock } from './clock.js';
 import { Gate } from './gate.js';
 import { LeaderProbe } from './leader-probe.js';
 import { Timers } from './timers.js';
 import { traceEffect, traceEvent } from './trace.js';
 import { Waits, type After } from './waits.js';
+
+/** Events that are one step of the core at most: about a full datagram of usual messages. */
+const MAX_GATHERED_EVENTS = 64;
 
 const after: After = (ms, done) => {
   const timer = setTimeout(done, Math.ceil(ms));
@@ -43,6 +47,7 @@ export interface DriverOptions {
   readonly journal: Journal;
   readonly socket: AgentSocket;
   readonly callbacks: DriverCallbacks;
+  readonly clock: Clock;
   readonly log: Log;
   readonly log_debug: boolean;
 }
@@ -60,6 +65,8 @@ export class Driver {
   #running = false;
   /** Whether more is handled before what follows from it. */
   #together = false;
+  /** What has come at once so far and was not handled yet. */
+  #several: Event[] = [];
   #committed: Entry | undefined;
   #stopped = false;
   #fetch: LogFetch | undefined;
@@ -71,7 +78,7 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    const now_ms = (): number => performance.now();
+    const { now_ms } = options.clock;
     this.#gate = new Gate(({ to, message, alone }) => options.socket.send(to, message, alone), now_ms);
     this.#timers = new Timers({
       onTimer: (timer) => this.dispatch({ type: 'timer', timer }),
@@ -110,6 +117,7 @@ export class Driver {
 
   /** Hands an event to the core and carries out what it wants. */
   dispatch(event: Event): void {
+    if (this.#several.length > 0) this.#handleSeveral();
     if (this.#stopped) return;
     this.#events.push(event);
     if (this.#running) return;
@@ -131,13 +139,32 @@ export class Driver {
   /** Handles what came at once. What is to be done after every event is done once, after the last. */
   together(handle: () => void): void {
     if (this.#together) return handle();
+    const { clock } = this.#options;
     this.#together = true;
+    clock.stop();
     try {
       handle();
+      this.#handleSeveral();
     } finally {
       this.#together = false;
+      clock.run();
     }
     this.#followUp();
+  }
+
+  /** An event of which many come at once, and may be handled with those behind it. */
+  gather(event: Event): void {
+    if (!this.#together) return this.dispatch(event);
+    this.#several.push(event);
+    if (this.#several.length >= MAX_GATHERED_EVENTS) this.#handleSeveral();
+  }
+
+  #handleSeveral(): void {
+    const events = this.#several;
+    const [first] = events;
+    if (first === undefined) return;
+    this.#several = [];
+    this.dispatch(events.length === 1 ? first : { type: 'several', events });
   }
 
   #followUp(): void {
@@ -182,7 +209,7 @@ export class Driver {
   receive(from: AgentIndex, message: PeerMessage): void {
     const wantsWriting = message.type === MessageType.Prepare || message.type === MessageType.AcceptRequest;
     if (wantsWriting && this.disk_is_behind) return this.#options.callbacks.onNote('disk-behind');
-    this.dispatch({ type: 'message', from, message });
+    this.gather({ type: 'message', from, message });
   }
 
   /**
@@ -248,6 +275,7 @@ export class Driver {
     this.#waits.clear();
     this.#fetch?.cancel();
     this.#events.length = 0;
+    this.#several = [];
   }
 
   #fail(error: unknown): void {

@@ -21,6 +21,9 @@ export function traceEvent(log: Log, event: Event): void {
     }
     case 'app-response':
       return log('debug', 'app-response', 'the application has answered', { entry: event.entry });
+    case 'several':
+      for (const one of event.events) traceEvent(log, one);
+      return;
     case 'durable':
       return log('debug', 'durable', 'is on the disk', { position: event.position });
     default:

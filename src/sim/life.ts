@@ -124,14 +124,17 @@ export class Life {
     this.arrive(() => {
       const { from, messages, dropped } = this.#read(source, datagram);
       mustHold(dropped.length === 0, 'wire', () => `a peer's datagram is dropped: ${dropped.join()}`);
+      const events: Event[] = [];
       for (const { message, text } of messages) {
         const name = MESSAGE_NAMES[message.type];
         this.world.trace.note('deliver', from, this.node.index, name, text);
         const wantsWriting =
           message.type === MessageType.Prepare || message.type === MessageType.AcceptRequest;
         if (wantsWriting && this.#diskIsBehind) this.world.counters.add('dropped: the disk is behind');
-        else this.handle({ type: 'message', from, message });
+        else events.push({ type: 'message', from, message });
       }
+      const [first] = events;
+      if (first !== undefined) this.handle(events.length === 1 ? first : { type: 'several', events });
     });
   }
 

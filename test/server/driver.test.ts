@@ -4,6 +4,7 @@ import { position } from '../../src/core/ids.js';
 import type { PeerMessage } from '../../src/core/message.js';
 import type { Journal } from '../../src/journal/journal.js';
 import type { AgentSocket } from '../../src/net/agent-socket.js';
+import { Clock } from '../../src/server/clock.js';
 import { Driver } from '../../src/server/driver.js';
 import { acceptRequest, agent, config, decree, heartbeat, prepare } from '../support/make.js';
 
@@ -11,7 +12,7 @@ import { acceptRequest, agent, config, decree, heartbeat, prepare } from '../sup
 function stalled(): {
   driver: Driver;
   state: ReturnType<typeof newAgent>;
-  journal: { waiting_bytes: number };
+  journal: { waiting_bytes: number; readonly appended: number };
   sent: PeerMessage[];
   notes: string[];
   readonly durable: () => void;
@@ -44,6 +45,7 @@ function stalled(): {
       },
       onNote: (code) => notes.push(code),
     },
+    clock: new Clock(),
     log: nothing,
     log_debug: false,
   });
@@ -78,5 +80,31 @@ describe('server, the driver (spec.md, "Durability")', () => {
     expect([...state.acceptor.accepted.keys()]).to.eql([0, 1]);
     expect(sent).to.have.length(2);
     driver.stop();
+  });
+
+  it('makes one step of the messages of a datagram, and keeps their order with what comes between', () => {
+    const { driver, state, journal, sent, durable } = stalled();
+    driver.together(() => {
+      driver.receive(agent(1), acceptRequest(0, 1, decree('a')));
+      driver.receive(agent(1), acceptRequest(1, 1, decree('b')));
+      expect(journal.appended, 'they wait for what else the datagram holds').to.equal(0);
+      driver.dispatch({ type: 'timer', timer: 'leader' });
+      expect(journal.appended, 'but nothing overtakes them').to.equal(2);
+      driver.receive(agent(1), acceptRequest(2, 1, decree('c'), 2));
+    });
+    expect([...state.acceptor.accepted.keys()]).to.eql([0, 1, 2]);
+    expect(state.learner.committed).to.equal(2);
+    durable();
+    expect(sent.map((message) => ('entry' in message ? message.entry : message))).to.eql([0, 1, 2]);
+    driver.stop();
+  });
+
+  it('forgets what came at once when it is stopped by it', () => {
+    const { driver, state } = stalled();
+    driver.together(() => {
+      driver.receive(agent(1), acceptRequest(0, 1, decree('a')));
+      driver.stop();
+    });
+    expect(state.acceptor.accepted.size).to.equal(0);
   });
 });

@@ -1,0 +1,61 @@
+import { expect } from 'chai';
+import { newAgent, step } from '../../src/core/agent.js';
+import type { Effect } from '../../src/core/effect.js';
+import type { Event } from '../../src/core/event.js';
+import { accepted, acceptRequest, agent, ask, config, decree, hello } from '../support/make.js';
+import { OneAgent } from '../support/one-agent.js';
+
+const from = (who: number, message: (Event & { type: 'message' })['message']): Event => ({
+  type: 'message',
+  from: agent(who),
+  message,
+});
+
+const sent = (effects: readonly Effect[]): unknown[] =>
+  effects.flatMap((effect) => (effect.type === 'send' ? [{ to: effect.to, message: effect.message }] : []));
+
+describe('core, what came at once (docs/architecture.md)', () => {
+  it('is accepted, answered and learnt as if it had come one after the other', () => {
+    const requests = [0, 1, 2, 3, 4].map((e) =>
+      from(1, acceptRequest(e, 1, decree(`v${e}`, 65537, e + 1), e)),
+    );
+    const [single, several] = [newAgent(config(0)), newAgent(config(0))];
+    const one_by_one = requests.flatMap((event) => step(single, event));
+    const at_once = step(several, { type: 'several', events: requests });
+
+    expect(sent(at_once)).to.eql(sent(one_by_one));
+    expect(JSON.stringify(several.acceptor)).to.equal(JSON.stringify(single.acceptor));
+    expect(several.learner.committed).to.equal(4);
+    expect(several.learner.sessions).to.eql(single.learner.sessions);
+    expect([...several.learner.chosen]).to.eql([...single.learner.chosen]);
+  });
+
+  it('writes the commit index down before what it accepts, and lets nothing leave before its record', () => {
+    const state = newAgent(config(0));
+    step(state, from(1, acceptRequest(0, 1, decree('a'))));
+    const effects = step(state, {
+      type: 'several',
+      events: [from(1, acceptRequest(1, 1, decree('b'), 1)), from(1, acceptRequest(2, 1, decree('c'), 1))],
+    });
+    const order = effects.flatMap((effect) => {
+      if (effect.type === 'persist') return [`${effect.record.verdict} at ${effect.position}`];
+      return effect.type === 'send' ? [`send after ${effect.after}`] : [];
+    });
+    expect(order).to.eql(['accepted at 2', 'send after 2', 'accepted at 3', 'send after 3']);
+    expect(state.learner.committed).to.equal(1);
+  });
+
+  it('moves the commit index once over all that a datagram of votes chooses', () => {
+    const one = new OneAgent().lead().client(1, hello());
+    for (const no of [1, 2, 3]) one.client(1, ask(no, `v${no}`));
+    const { in_flight, round } = one.state.proposer.reign!;
+    const votes = [...in_flight.keys()].map((e) =>
+      from(1, accepted(e, round, one.state.acceptor.accepted.get(e)!.decree)),
+    );
+    expect(votes).to.have.length(3);
+    const { effects } = one.step({ type: 'several', events: votes });
+    expect(effects.filter(({ type }) => type === 'committed')).to.eql([{ type: 'committed', committed: 3 }]);
+    const answers = effects.flatMap((effect) => (effect.type === 'reply' ? [effect.message] : []));
+    expect(answers.map((answer) => ('value' in answer ? answer.value : answer))).to.eql(['v1', 'v2', 'v3']);
+  });
+});
