@@ -209,7 +209,7 @@ function flush(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     socket.once('close', () => resolve());
     socket.setTimeout(LAST_WORDS_MS, () => socket.destroy());
-      socket.end(() => socket.destroy());
+    socket.end(() => socket.destroy());
     if (socket.closed) resolve();
   });
 }

@@ -12,6 +12,8 @@ type Details = Readonly<Record<string, string | number | boolean>>;
 /** Collects the effects of one step, in order, and ties what is sent to what must be durable before it. */
 export class Outbox {
   readonly effects: Effect[] = [];
+  /** The timer that was set last, if no other was set or cleared since. */
+  private timer: (Effect & { type: 'set-timer' }) | undefined;
 
   constructor(private readonly agent: Pick<AgentState, 'config' | 'journal' | 'learner'>) {}
 
@@ -62,11 +64,16 @@ export class Outbox {
     this.effects.push({ type: 'close', connection });
   }
 
+  /** A step takes no time: to set a timer again as it was just set changes nothing. */
   setTimer(timer: TimerName, min_ms: number, max_ms = min_ms): void {
-    this.effects.push({ type: 'set-timer', timer, min_ms, max_ms });
+    const last = this.timer;
+    if (last?.timer === timer && last.min_ms === min_ms && last.max_ms === max_ms) return;
+    this.timer = { type: 'set-timer', timer, min_ms, max_ms };
+    this.effects.push(this.timer);
   }
 
   clearTimer(timer: TimerName): void {
+    this.timer = undefined;
     this.effects.push({ type: 'clear-timer', timer });
   }
 

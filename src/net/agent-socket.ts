@@ -11,7 +11,13 @@ import {
   type PeerMessage,
 } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { COALESCED_BYTES, DatagramJoiner, DatagramPacker, splitDatagram, type Split } from '../wire/datagram.js';
+import {
+  COALESCED_BYTES,
+  DatagramJoiner,
+  DatagramPacker,
+  splitDatagram,
+  type Split,
+} from '../wire/datagram.js';
 import { CoalescingEvidence } from './coalescing.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';

@@ -30,6 +30,15 @@ describe('core, what came at once (docs/architecture.md)', () => {
     expect([...several.learner.chosen]).to.eql([...single.learner.chosen]);
   });
 
+  it('starts the leader’s time anew once', () => {
+    const state = newAgent(config(0));
+    const votes = [0, 1, 2].map((e) => from(1, acceptRequest(e, 1, decree(`v${e}`, 65537, e + 1))));
+    const effects = step(state, { type: 'several', events: votes });
+    expect(effects.filter((effect) => effect.type === 'set-timer')).to.eql([
+      { type: 'set-timer', timer: 'leader', min_ms: 400, max_ms: 400 },
+    ]);
+  });
+
   it('writes the commit index down before what it accepts, and lets nothing leave before its record', () => {
     const state = newAgent(config(0));
     step(state, from(1, acceptRequest(0, 1, decree('a'))));
