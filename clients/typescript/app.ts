@@ -84,7 +84,7 @@ export async function serveApp(node: ServerAddress, handle: AppHandler): Promise
       if (line === undefined) break;
       for (const message of readLine(line, socket.destroyed)) {
         const applied = apply(message, handle);
-        if (typeof applied === 'object') await answers.leave(); // they needn't wait for this one
+        if (typeof applied === 'object') answers.leaveSoon(); // they needn't wait for this one
         const full = answers.add(typeof applied === 'object' ? await applied : applied);
         if (full !== undefined) await full;
       }
@@ -103,10 +103,13 @@ export async function serveApp(node: ServerAddress, handle: AppHandler): Promise
 /** Answers that leave together hold no more than about so many characters. */
 const TOGETHER_LENGTH = 64 * 1024;
 
-/** Answers to values that came in one chunk leave in one. */
+/** Answers to values that came in one chunk leave in one, as far as they are there when the turn of the loop ends. */
 class Answers {
   readonly #socket: Socket;
   #text = '';
+  #soon: NodeJS.Immediate | undefined;
+  /** While the node takes no more. */
+  #full: Promise<void> | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -119,12 +122,20 @@ class Answers {
     return this.#text.length < TOGETHER_LENGTH ? undefined : this.leave();
   }
 
-  /** Resolves when there is room for more. */
+  /** At the end of this turn. */
+  leaveSoon(): void {
+    this.#soon ??= setImmediate(() => void this.leave());
+  }
+
+  /** Resolves when there is room for more; undefined if there is. */
   leave(): Promise<void> | undefined {
+    clearImmediate(this.#soon);
+    this.#soon = undefined;
     const text = this.#text;
     this.#text = '';
-    if (text === '' || this.#socket.write(text) || this.#socket.destroyed) return undefined;
-    return drained(this.#socket);
+    if (text !== '' && !this.#socket.write(text) && !this.#socket.destroyed)
+      this.#full ??= drained(this.#socket).then(() => (this.#full = undefined));
+    return this.#full;
   }
 }
 
@@ -154,10 +165,12 @@ class WaitingLines {
   }
 
   #put(chunk: string): void {
-    const lines = (this.#rest + chunk).split('\n');
+    // Pieces of a long line are only strung together.
+    const lines = chunk.includes('\n') ? (this.#rest + chunk).split('\n') : [this.#rest + chunk];
     this.#rest = lines.pop() ?? '';
     for (const line of lines) this.#lines.push(line);
     if (this.#rest.length > MAX_LINE_LENGTH) {
+      this.#rest = '';
       this.#socket.destroy();
       this.#end(new Error(`the node sent a line of more than ${MAX_LINE_LENGTH} characters`));
     }

@@ -121,7 +121,7 @@ export class ClientConnection implements InputSource, TurnListener {
   /** Whether nothing comes behind them. */
   #input_over = false;
   #pending: string[] = [];
-  /** Of what is pending; until it is written, in characters, each of which is a byte or more. */
+  /** At least so many: a byte for each character. They are counted when they are written. */
   #pending_bytes = 0;
   #written_bytes = 0;
   /** Whether it hears of the turn's end. */
@@ -190,9 +190,16 @@ export class ClientConnection implements InputSource, TurnListener {
   /** Lets what waits for the turn's end leave now. */
   flush(): void {
     if (this.#state !== 'open' || this.#pending.length === 0) return;
+    const { limits, budget } = this.#context;
     const lines = this.#pending.join('');
     const bytes = Buffer.byteLength(lines);
-    this.#context.budget.hold(bytes - this.#pending_bytes);
+    if (bytes > this.#pending_bytes) {
+      budget.hold(bytes - this.#pending_bytes);
+      this.#pending_bytes = bytes;
+      const own_bytes = this.buffered_bytes;
+      if (own_bytes > limits.max_buffered_bytes || budget.exceededBy(own_bytes, 0))
+        return this.#cutSlowReader();
+    }
     this.#pending = [];
     this.#pending_bytes = 0;
     this.#written_bytes += bytes;
@@ -219,6 +226,7 @@ export class ClientConnection implements InputSource, TurnListener {
   close(): void {
     if (this.#state !== 'open') return;
     this.flush();
+    if (!this.open) return;
     this.#state = 'closing';
     this.#dropInput();
     this.#socket.once('finish', () => this.#destroyAfter(LINGER_MS));
@@ -359,7 +367,7 @@ export class ClientConnection implements InputSource, TurnListener {
   #taken(bytes: number): void {
     this.#written_bytes -= bytes;
     this.#context.budget.release(bytes);
-    this.#active_ms = this.#context.turn.now_ms();
+    this.#active_ms = this.#context.now_ms();
     this.#tellDrained();
   }
 

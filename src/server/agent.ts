@@ -43,8 +43,8 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions;
   readonly #log: Log;
   readonly #refused = new Counters<string>();
-  /** What each peer said last. */
   readonly #clock = new Clock();
+  /** What each peer said last. */
   readonly #heard = new Map<AgentIndex, { type: MessageType; at_ms: number }>();
   readonly #started_ms = performance.now();
   #lock: Lock | undefined;

@@ -20,7 +20,7 @@ export interface Dispatcher {
   readonly open_requests: number;
   dispatch(event: Event): void;
   /** As `dispatch`, and perhaps together with what comes behind it at once. */
-  gather(event: Event): void;
+  dispatchSoon(event: Event): void;
   together(handle: () => void): void;
   dispatchClient(connection: ClientConnection, event: Event & { type: 'client' }): void;
   clientEnded(connection: ClientConnection): void;
@@ -147,8 +147,8 @@ export class Application {
     return {
       onAttached: (first) => driver.dispatch({ type: 'app-attached', first }),
       onDetached: () => driver.dispatch({ type: 'app-detached', expected: false }),
-      onAnswer: (entry, value) => driver.gather({ type: 'app-response', entry, value }),
-      onAnswerTooLarge: (entry) => driver.gather({ type: 'app-response', entry, value: undefined }),
+      onAnswer: (entry, value) => driver.dispatchSoon({ type: 'app-response', entry, value }),
+      onAnswerTooLarge: (entry) => driver.dispatchSoon({ type: 'app-response', entry, value: undefined }),
       onTrouble: ({ kind, text, entry }) => {
         this.#options.log('warn', `app-${kind}`, text, entry === undefined ? {} : { entry });
       },
@@ -166,8 +166,8 @@ function processCallbacks(driver: Dispatcher): AppProcessCallbacks {
     onAttached: (first) => driver.dispatch({ type: 'app-attached', first }),
     // Whether it was stopped or died: an application of ours is always to be expected again.
     onDetached: () => driver.dispatch({ type: 'app-detached', expected: true }),
-    onAnswer: (entry, value) => driver.gather({ type: 'app-response', entry, value }),
-    onAnswerTooLarge: (entry) => driver.gather({ type: 'app-response', entry, value: undefined }),
+    onAnswer: (entry, value) => driver.dispatchSoon({ type: 'app-response', entry, value }),
+    onAnswerTooLarge: (entry) => driver.dispatchSoon({ type: 'app-response', entry, value: undefined }),
     onTrouble: () => undefined, // the process has written its line already
     onClientMessage: (connection, message) => relay(driver, connection, message),
     onClientEnded: (connection) => driver.clientEnded(connection),

@@ -21,7 +21,7 @@ import { traceEffect, traceEvent } from './trace.js';
 import { Waits, type After } from './waits.js';
 
 /** Events that are one step of the core at most: about a full datagram of usual messages. */
-const MAX_GATHERED_EVENTS = 64;
+const MAX_EVENTS_AT_ONCE = 64;
 
 const after: After = (ms, done) => {
   const timer = setTimeout(done, Math.ceil(ms));
@@ -144,8 +144,8 @@ export class Driver {
     clock.stop();
     try {
       handle();
-      this.#handleSeveral();
     } finally {
+      this.#handleSeveral();
       this.#together = false;
       clock.run();
     }
@@ -153,10 +153,10 @@ export class Driver {
   }
 
   /** An event of which many come at once, and may be handled with those behind it. */
-  gather(event: Event): void {
+  dispatchSoon(event: Event): void {
     if (!this.#together) return this.dispatch(event);
     this.#several.push(event);
-    if (this.#several.length >= MAX_GATHERED_EVENTS) this.#handleSeveral();
+    if (this.#several.length >= MAX_EVENTS_AT_ONCE) this.#handleSeveral();
   }
 
   #handleSeveral(): void {
@@ -209,7 +209,7 @@ export class Driver {
   receive(from: AgentIndex, message: PeerMessage): void {
     const wantsWriting = message.type === MessageType.Prepare || message.type === MessageType.AcceptRequest;
     if (wantsWriting && this.disk_is_behind) return this.#options.callbacks.onNote('disk-behind');
-    this.gather({ type: 'message', from, message });
+    this.dispatchSoon({ type: 'message', from, message });
   }
 
   /**

@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { newAgent, step } from '../../src/core/agent.js';
 import type { Effect } from '../../src/core/effect.js';
 import type { Event } from '../../src/core/event.js';
-import { accepted, acceptRequest, agent, ask, config, decree, hello } from '../support/make.js';
+import { entry } from '../../src/core/ids.js';
+import { accepted, acceptRequest, agent, ask, config, decree, hello, nack } from '../support/make.js';
 import { OneAgent } from '../support/one-agent.js';
 
 const from = (who: number, message: (Event & { type: 'message' })['message']): Event => ({
@@ -41,17 +42,22 @@ describe('core, what came at once (docs/architecture.md)', () => {
 
   it('writes the commit index down before what it accepts, and lets nothing leave before its record', () => {
     const state = newAgent(config(0));
-    step(state, from(1, acceptRequest(0, 1, decree('a'))));
-    const effects = step(state, {
-      type: 'several',
-      events: [from(1, acceptRequest(1, 1, decree('b'), 1)), from(1, acceptRequest(2, 1, decree('c'), 1))],
-    });
-    const order = effects.flatMap((effect) => {
+    const e = (at: number, committed: number): Event =>
+      from(1, acceptRequest(at, 1, decree(`v${at}`, 65537, at + 1), committed));
+    step(state, e(0, 0));
+    step(state, e(1, 1)); // it learns that entry 0 is chosen behind its record
+    const order = step(state, { type: 'several', events: [e(2, 2), e(3, 2)] }).flatMap((effect) => {
       if (effect.type === 'persist') return [`${effect.record.verdict} at ${effect.position}`];
       return effect.type === 'send' ? [`send after ${effect.after}`] : [];
     });
-    expect(order).to.eql(['accepted at 2', 'send after 2', 'accepted at 3', 'send after 3']);
-    expect(state.learner.committed).to.equal(1);
+    expect(order).to.eql([
+      'committed at 3',
+      'accepted at 4',
+      'send after 4',
+      'accepted at 5',
+      'send after 5',
+    ]);
+    expect(state.learner.committed).to.equal(2);
   });
 
   it('moves the commit index once over all that a datagram of votes chooses', () => {
@@ -66,5 +72,14 @@ describe('core, what came at once (docs/architecture.md)', () => {
     expect(effects.filter(({ type }) => type === 'committed')).to.eql([{ type: 'committed', committed: 3 }]);
     const answers = effects.flatMap((effect) => (effect.type === 'reply' ? [effect.message] : []));
     expect(answers.map((answer) => ('value' in answer ? answer.value : answer))).to.eql(['v1', 'v2', 'v3']);
+  });
+
+  it('answers what is chosen before it says that it leads no longer', () => {
+    const one = new OneAgent().lead().client(1, hello()).client(1, ask(1, 'v1'));
+    const { round } = one.state.proposer.reign!;
+    const vote = accepted(0, round, one.state.acceptor.accepted.get(entry(0))!.decree);
+    one.step({ type: 'several', events: [from(1, vote), from(1, nack(round, round + 7))] });
+    expect(one.told()).to.eql(['1: v1 at 0']);
+    expect(one.state.proposer.reign).to.equal(undefined);
   });
 });

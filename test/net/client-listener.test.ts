@@ -193,6 +193,24 @@ describe('net: TCP for clients', () => {
       expect(most_bytes).to.be.at.most(2 * limits.max_total_buffered_bytes);
     });
 
+    it('counts in bytes what waits for a reader, however few characters they are', async () => {
+      const max_buffered_bytes = 100_000;
+      const { connect, messages, refused } = await open({ limits: { max_buffered_bytes } });
+      for (const [value, isCut] of [
+        ['x'.repeat(60_000), false],
+        ['漢'.repeat(60_000), true],
+      ] as const) {
+        const client = await connect();
+        client.write(request(1));
+        const { connection } = await messages.next();
+        connection.send(response(1, value));
+        expect(connection.open).to.equal(true);
+        connection.flush();
+        expect(connection.open).to.equal(!isCut);
+      }
+      expect(await refused.next()).to.equal('slow-reader');
+    });
+
     it('tells a stream when to wait and when to go on', async () => {
       const { connect, messages } = await open();
       const client = await connect({ reading: false });

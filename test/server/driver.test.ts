@@ -98,13 +98,4 @@ describe('server, the driver (spec.md, "Durability")', () => {
     expect(sent.map((message) => ('entry' in message ? message.entry : message))).to.eql([0, 1, 2]);
     driver.stop();
   });
-
-  it('forgets what came at once when it is stopped by it', () => {
-    const { driver, state } = stalled();
-    driver.together(() => {
-      driver.receive(agent(1), acceptRequest(0, 1, decree('a')));
-      driver.stop();
-    });
-    expect(state.acceptor.accepted.size).to.equal(0);
-  });
 });

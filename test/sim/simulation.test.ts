@@ -137,7 +137,7 @@ describe('simulated clusters', function () {
 
   it('serve their clients beside one who uses the sessions of others, and applications that answer oddly', async () => {
     const counters = new Counters();
-    for (let seed = 1; seed <= 4; seed++) {
+    for (let seed = 1; seed <= 6; seed++) {
       const clients = { ...drawPlan(seed, LONGEST_MS).clients, count: 4, depth: 16, think_ms: 20 };
       const odd = { has_app: true, intruder_ms: 50, odd_answers: 0.1 };
       const result = await simulate({
