@@ -73,5 +73,9 @@ describe('core, random bag of messages (spec.md, "Proof")', function () {
       sum((bag) => bag.counts.answers),
       'answers to clients',
     ).to.be.above(100);
+    expect(
+      sum((bag) => bag.counts.at_once),
+      'messages that came at once',
+    ).to.be.above(1_000);
   });
 });

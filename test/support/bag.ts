@@ -1,6 +1,6 @@
-import type { TimerName } from '../../src/core/event.js';
+import type { Event, TimerName } from '../../src/core/event.js';
 import { isNoOp, type Decree } from '../../src/core/decree.js';
-import { entry } from '../../src/core/ids.js';
+import { entry, type AgentIndex } from '../../src/core/ids.js';
 import type { MessageType } from '../../src/core/message.js';
 import { CoreNode, type Sent } from './core-node.js';
 import { ask, config, connection, hello } from './make.js';
@@ -16,9 +16,19 @@ export interface Odds {
   readonly stream: number;
   /** Share of deliveries drawn from what was never delivered; the rest come from all that was ever sent. */
   readonly fresh: number;
+  /** Chance that another message for the same agent comes at once with one. */
+  readonly together: number;
 }
 
-export const USUAL: Odds = { timer: 0.1, flush: 0.3, crash: 0.001, request: 0.04, stream: 0.1, fresh: 0.5 };
+export const USUAL: Odds = {
+  timer: 0.1,
+  flush: 0.3,
+  crash: 0.001,
+  request: 0.04,
+  stream: 0.1,
+  fresh: 0.5,
+  together: 0.3,
+};
 
 /** Past this many of a type, the oldest is left to the bag alone: it is late until it turns up there. */
 const MAX_FRESH_PER_AGENT = 10;
@@ -63,6 +73,18 @@ class TypedBag {
     const lists = [...this.#fresh.values()].filter((list) => list.length > 0);
     return lists.length === 0 ? undefined : takeAny(this.random, this.random.pick(lists));
   }
+
+  /** A message for an agent that has others already: one not yet delivered if there is one of the type picked, or any. */
+  another(to: AgentIndex): Sent | undefined {
+    const lists = [...this.#all.keys()];
+    if (lists.length === 0) return undefined;
+    const type = this.random.pick(lists);
+    const fresh = listOf(this.#fresh, type);
+    const index = fresh.findIndex((sent) => sent.to === to);
+    if (index >= 0) return fresh.splice(index, 1)[0];
+    const old = this.random.pick(listOf(this.#all, type));
+    return old.to === to ? old : undefined;
+  }
 }
 
 function takeAny(random: SeededRandom, list: Sent[]): Sent {
@@ -98,6 +120,7 @@ export class Bag {
     learnt: 0,
     abdications: 0,
     answers: 0,
+    at_once: 0,
   };
   /** What becomes of each message that leaves; a test may take them over. */
   onSent: (sent: Sent) => void = (sent) => this.bag.put(sent);
@@ -208,9 +231,14 @@ export class Bag {
     const { bag, random } = this;
     const sent = (random.chance(this.odds.fresh) ? bag.takeFresh() : undefined) ?? bag.any();
     if (sent === undefined) return;
-    const { from, to, message } = sent;
-    this.counts.deliveries++;
-    const node = this.nodes[to]!;
-    this.#look(node, node.step({ type: 'message', from, message }));
+    const node = this.nodes[sent.to]!;
+    const events: Event[] = [];
+    for (let next: Sent | undefined = sent; next !== undefined;) {
+      this.counts.deliveries++;
+      events.push({ type: 'message', from: next.from, message: next.message });
+      next = random.chance(this.odds.together) ? bag.another(sent.to) : undefined;
+    }
+    if (events.length > 1) this.counts.at_once++;
+    this.#look(node, node.step(events.length === 1 ? events[0]! : { type: 'several', events }));
   }
 }
