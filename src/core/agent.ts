@@ -287,8 +287,6 @@ function beginReign(agent: AgentState, out: Outbox): void {
 function abdicate(agent: AgentState, out: Outbox, reason: string): void {
   const { reign } = agent.proposer;
   if (reign === undefined) return;
-  // What came before, at the same time, may have had its requests chosen.
-  foldChosen(agent, out);
   proposer.endReign(agent);
   for (const timer of ['heartbeat', 'accept', 'progress'] as const) out.clearTimer(timer);
   out.push({ type: 'abdicate', round: reign.round, reason });
@@ -386,21 +384,16 @@ function follow(agent: AgentState, out: Outbox): void {
 
   proposer.proposeInherited(agent, out);
   if (mutants.response_before_earlier) answerTooEarly(agent, out);
-  foldChosen(agent, out);
+  for (const folded of advance(agent.learner)) {
+    forgetProposed(agent, folded.decree);
+    onFolded(agent, out, folded);
+  }
   catchup.settleFetch(agent, out);
   drainQueue(agent, out);
   releaseWaiting(agent, out);
   if (state.reign !== undefined && hasSpentIds(state.reign)) {
     abdicate(agent, out, 'its session ids are spent');
     stand(agent, out);
-  }
-}
-
-/** Moves the commit index over what is chosen, and answers whoever waits for it. */
-function foldChosen(agent: AgentState, out: Outbox): void {
-  for (const folded of advance(agent.learner)) {
-    forgetProposed(agent, folded.decree);
-    onFolded(agent, out, folded);
   }
 }
 

@@ -2,8 +2,7 @@ import { expect } from 'chai';
 import { newAgent, step } from '../../src/core/agent.js';
 import type { Effect } from '../../src/core/effect.js';
 import type { Event } from '../../src/core/event.js';
-import { entry } from '../../src/core/ids.js';
-import { accepted, acceptRequest, agent, ask, config, decree, hello, nack } from '../support/make.js';
+import { accepted, acceptRequest, agent, ask, config, decree, hello } from '../support/make.js';
 import { OneAgent } from '../support/one-agent.js';
 
 const from = (who: number, message: (Event & { type: 'message' })['message']): Event => ({
@@ -72,14 +71,5 @@ describe('core, what came at once (docs/architecture.md)', () => {
     expect(effects.filter(({ type }) => type === 'committed')).to.eql([{ type: 'committed', committed: 3 }]);
     const answers = effects.flatMap((effect) => (effect.type === 'reply' ? [effect.message] : []));
     expect(answers.map((answer) => ('value' in answer ? answer.value : answer))).to.eql(['v1', 'v2', 'v3']);
-  });
-
-  it('answers what is chosen before it says that it leads no longer', () => {
-    const one = new OneAgent().lead().client(1, hello()).client(1, ask(1, 'v1'));
-    const { round } = one.state.proposer.reign!;
-    const vote = accepted(0, round, one.state.acceptor.accepted.get(entry(0))!.decree);
-    one.step({ type: 'several', events: [from(1, vote), from(1, nack(round, round + 7))] });
-    expect(one.told()).to.eql(['1: v1 at 0']);
-    expect(one.state.proposer.reign).to.equal(undefined);
   });
 });
