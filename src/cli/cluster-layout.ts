@@ -58,7 +58,7 @@ function requireRange(flag: string, first: number, count: number): void {
 
 /**
  * Initialises the nodes' folders if there is none yet, and otherwise makes sure that they are those of this cluster.
- * Rejects with an OptionError or a JournalError, before anything was changed, if they are not.
+ * Rejects with an OptionError or a JournalError about the first that is not, before anything was changed.
  */
 export async function prepareFolders(
   dataDir: string,
@@ -66,7 +66,7 @@ export async function prepareFolders(
 ): Promise<'initialised' | 'found'> {
   const found = await Promise.all(plans.map(({ directory }) => exists(directory)));
   if (found.every(Boolean)) {
-    await Promise.all(plans.map((plan) => requireMember(plan, plans, dataDir)));
+    for (const plan of plans) await requireMember(plan, plans, dataDir);
     return 'found';
   }
   if (found.some(Boolean)) throw incomplete(dataDir, plans, found);

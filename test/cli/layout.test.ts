@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { planNodes, prepareFolders } from '../../src/cli/cluster-layout.js';
 import { describeEnd, startByHand, whatNext } from '../../src/cli/cluster-words.js';
@@ -102,6 +102,15 @@ describe('folders of a cluster', () => {
     const error = await failureOf(prepareFolders(folder(), plans));
     expect(error).to.be.instanceOf(OptionError);
     expect(error.message).to.include(`${path('node-7001')} is the data directory of node 127.0.0.1:7002`);
+  });
+
+  it('are refused for the first that does not fit, though another takes less time to refuse', async () => {
+    const plans = plansOf(2, 7001);
+    await prepareFolders(folder(), plans);
+    await writeFile(path('node-7001', 'identity.json'), 'x'.repeat(1 << 20));
+    await rm(path('node-7002', 'identity.json'));
+    const error = await failureOf(prepareFolders(folder(), plans));
+    expect(error.message).to.include(path('node-7001')).and.not.include(path('node-7002'));
   });
 
   it('are refused if their nodes belong to a cluster that only "start" can run', async () => {
