@@ -27,7 +27,7 @@ import { describeError, JournalError } from './journal-error.js';
 import type { Log } from './log.js';
 import { recoverJournal } from './recover.js';
 import { identityPath, MIN_SEGMENT_BYTES, SEGMENT_BYTES } from './segment.js';
-import { SegmentWriter, type JournalSize } from './segment-writer.js';
+import { SegmentWriter, type JournalSize, type Placement } from './segment-writer.js';
 import { disk, type Storage } from './storage.js';
 
 export interface JournalOptions {
@@ -37,7 +37,7 @@ export interface JournalOptions {
   readonly agents: readonly Address[];
   /** Called for each record of earlier lives, in order, before `openJournal` resolves. */
   readonly onRecord: (record: JournalRecord) => void;
-  /** A group of records is on its way to the disk: what may leave beside it goes along. */
+  /** A group of records is about to be written: what may leave beside it leaves now. */
   readonly onWriting?: () => void;
   /**
    * Whether a group may begin; absent: as soon as the one before it is durable. What is appended meanwhile joins the
@@ -254,24 +254,27 @@ class GroupCommitJournal implements Journal {
     return this.closing === undefined && this.options.mayBegin?.() === false;
   }
 
-  /** Writes groups until none is left, or the next one has to wait. */
+  /**
+   * Writes groups until none is left, or the next one has to wait. Others wait for what leaves beside a group, and for
+   * what it made durable: that goes first each time.
+   */
   private async run(): Promise<void> {
     for (let group = this.queue.shift(); group; group = this.queue.shift()) {
       const { builder } = group;
+      let placement: Placement;
       try {
-        const written = this.writer.write(builder.length, (n) => builder.finish(n));
         this.options.onWriting?.();
-        const { segment, offset } = await written;
-        this.place(group, segment, offset);
+        placement = await this.writer.write(builder.length, (n) => builder.finish(n));
       } catch (error) {
         await this.fail(error);
         break;
       }
       this.durable = group.last;
+      this.options.onDurable(this.durable);
+      this.place(group, placement);
       builder.clear();
       group.entries = [];
       if (this.spares.length < MAX_SPARES) this.spares.push(group);
-      this.options.onDurable(this.durable);
       this.held = this.queue.length > 0 && this.mustWait();
       if (this.held) break;
     }
@@ -279,7 +282,7 @@ class GroupCommitJournal implements Journal {
   }
 
   /** From now on the group's entries are read from the disk. */
-  private place(group: Group, segment: number, offset: number): void {
+  private place(group: Group, { segment, offset }: Placement): void {
     const { entries } = group;
     for (let i = 0; i < entries.length; i += 3) {
       const entry = entries[i] as Entry;

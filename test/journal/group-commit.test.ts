@@ -183,6 +183,34 @@ describe('group commit (spec.md, "Durability")', () => {
     await again.journal.close();
   });
 
+  it('lets go what leaves beside a group before it writes it, and knows its entries all the time', async () => {
+    const storage = await newDisk();
+    const writes: number[] = [];
+    const found: Promise<unknown>[] = [];
+    const look = (): void => {
+      writes.push(count(storage.calls, 'write', segment(1)));
+      found.push(opened.journal.read(entry(0)));
+    };
+    let isDurable = (): void => undefined;
+    const durable = new Promise<void>((resolve) => (isDurable = resolve));
+    const opened = await Opened.on(storage, {
+      onWriting: look,
+      onDurable: () => {
+        look();
+        isDurable();
+      },
+    });
+    storage.calls = [];
+    opened.journal.append(accepted(0));
+    await durable;
+    look();
+    expect(writes).to.deep.equal([0, 1, 1]);
+    const [first, ...others] = await Promise.all(found);
+    expect(first).to.have.property('entry', 0);
+    for (const other of others) expect(other).to.deep.equal(first);
+    await opened.journal.close();
+  });
+
   it('begins a group when it may, or is told to, and puts all that came meanwhile into it', async () => {
     const storage = await newDisk(64 * 1024);
     let may = false;
