@@ -78,6 +78,7 @@ export class EntryMap<V, K extends number = Entry> {
       this.#entries[slot] = NOTHING;
       this.#values[slot] = undefined;
     } else if (!this.#isAside(entry) || this.#others?.delete(entry) !== true) return false;
+    else if (this.#others.size === 0) this.#forgetOthers();
     this.#size--;
     return true;
   }
@@ -85,8 +86,7 @@ export class EntryMap<V, K extends number = Entry> {
   clear(): void {
     this.#entries.fill(NOTHING);
     this.#values.fill(undefined);
-    this.#others = undefined;
-    this.#others_from = Infinity;
+    this.#forgetOthers();
     this.#size = 0;
   }
 
@@ -122,6 +122,11 @@ export class EntryMap<V, K extends number = Entry> {
 
   #isAside(entry: K): boolean {
     return entry >= this.#others_from && this.#others?.has(entry) === true;
+  }
+
+  #forgetOthers(): void {
+    this.#others = undefined;
+    this.#others_from = Infinity;
   }
 
   #setAside(entry: K, value: V): this {

@@ -12,16 +12,19 @@ import { askPort } from '../net/ask-port.js';
 import { fetchLog, type LogFetch } from '../net/fetch-log.js';
 import type { AgentSocket } from '../net/agent-socket.js';
 import type { Log } from '../net/logging.js';
-import { MAX_FETCHED_AT_ONCE, MAX_RIDE_MS, MAX_UNFLUSHED_RECORDS, MAX_WAITING_BYTES } from './bounds.js';
+import {
+  MAX_EVENTS_AT_ONCE,
+  MAX_FETCHED_AT_ONCE,
+  MAX_RIDE_MS,
+  MAX_UNFLUSHED_RECORDS,
+  MAX_WAITING_BYTES,
+} from './bounds.js';
 import type { Clock } from './clock.js';
 import { Gate } from './gate.js';
 import { LeaderProbe } from './leader-probe.js';
 import { Timers } from './timers.js';
 import { traceEffect, traceEvent } from './trace.js';
 import { Waits, type After } from './waits.js';
-
-/** Events that are one step of the core at most: about a full datagram of usual messages. */
-const MAX_EVENTS_AT_ONCE = 64;
 
 const after: After = (ms, done) => {
   const timer = setTimeout(done, Math.ceil(ms));
@@ -250,7 +253,7 @@ export class Driver {
     this.dispatch({ type: 'durable', position });
   }
 
-  /** A group of records is on its way to the disk, and the proposals that it holds to the others. */
+  /** A group of records is about to be written, or takes too long to begin: the proposals that wait for it leave. */
   writing(): void {
     if (this.#stopped) return;
     this.#waits.clear();
@@ -275,7 +278,6 @@ export class Driver {
     this.#waits.clear();
     this.#fetch?.cancel();
     this.#events.length = 0;
-    this.#several = [];
   }
 
   #fail(error: unknown): void {

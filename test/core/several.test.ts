@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { newAgent, step } from '../../src/core/agent.js';
 import type { Effect } from '../../src/core/effect.js';
 import type { Event } from '../../src/core/event.js';
-import { accepted, acceptRequest, agent, ask, config, decree, hello } from '../support/make.js';
+import { entry } from '../../src/core/ids.js';
+import { accepted, acceptRequest, agent, ask, config, connection, decree, hello } from '../support/make.js';
 import { OneAgent } from '../support/one-agent.js';
 
 const from = (who: number, message: (Event & { type: 'message' })['message']): Event => ({
@@ -71,5 +72,23 @@ describe('core, what came at once (docs/architecture.md)', () => {
     expect(effects.filter(({ type }) => type === 'committed')).to.eql([{ type: 'committed', committed: 3 }]);
     const answers = effects.flatMap((effect) => (effect.type === 'reply' ? [effect.message] : []));
     expect(answers.map((answer) => ('value' in answer ? answer.value : answer))).to.eql(['v1', 'v2', 'v3']);
+  });
+
+  it('answers each request of a client that says no more once, and then closes its connection', () => {
+    const one = new OneAgent(0, 3, { has_app: true }).lead();
+    one.step({ type: 'app-attached', first: entry(0) });
+    for (const no of [1, 2, 3]) one.log(`v${no}`, no);
+    one.step({ type: 'client-ended', connection: connection(1) });
+    expect(one.of('close')).to.eql([]);
+    const events = [0, 1, 2].map((e): Event => ({
+      type: 'app-response',
+      entry: entry(e),
+      value: `answer ${e}`,
+    }));
+    const { effects } = one.step({ type: 'several', events });
+    const order = effects.map((effect) =>
+      effect.type === 'reply' && 'value' in effect.message ? effect.message.value : effect.type,
+    );
+    expect(order).to.eql(['answer 0', 'answer 1', 'answer 2', 'close']);
   });
 });

@@ -4,6 +4,7 @@ import { position } from '../../src/core/ids.js';
 import type { PeerMessage } from '../../src/core/message.js';
 import type { Journal } from '../../src/journal/journal.js';
 import type { AgentSocket } from '../../src/net/agent-socket.js';
+import { MAX_EVENTS_AT_ONCE } from '../../src/server/bounds.js';
 import { Clock } from '../../src/server/clock.js';
 import { Driver } from '../../src/server/driver.js';
 import { acceptRequest, agent, config, decree, heartbeat, prepare } from '../support/make.js';
@@ -96,6 +97,24 @@ describe('server, the driver (spec.md, "Durability")', () => {
     expect(state.learner.committed).to.equal(2);
     durable();
     expect(sent.map((message) => ('entry' in message ? message.entry : message))).to.eql([0, 1, 2]);
+    driver.stop();
+  });
+
+  it('makes several steps of more messages than a usual datagram holds, in order', () => {
+    const { driver, journal, sent, durable } = stalled();
+    const count = 2 * MAX_EVENTS_AT_ONCE + 2;
+    const appended: number[] = [];
+    driver.together(() => {
+      for (let e = 0; e < count; e++) {
+        driver.receive(agent(1), acceptRequest(e, 1, decree(`v${e}`)));
+        if (appended.at(-1) !== journal.appended) appended.push(journal.appended);
+      }
+    });
+    expect([...appended, journal.appended]).to.eql([0, MAX_EVENTS_AT_ONCE, 2 * MAX_EVENTS_AT_ONCE, count]);
+    durable();
+    expect(sent.map((message) => ('entry' in message ? message.entry : message))).to.eql(
+      Array.from({ length: count }, (_, e) => e),
+    );
     driver.stop();
   });
 });
