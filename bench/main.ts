@@ -31,7 +31,7 @@ Examples:
 function peersOf(text: string, earlier: readonly PeerName[]): PeerName[] {
   const named = text.split(',').map((name) => {
     if (isPeerName(name)) return name;
-    throw new InvalidArgumentError(`There is no peer "${name}"; there are ${PEER_NAMES.join(' and ')}.`);
+    throw new InvalidArgumentError(`There is no peer "${name}"; there are ${PEER_NAMES.join(', ')}.`);
   });
   return [...new Set([...earlier, ...named])];
 }

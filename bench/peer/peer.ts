@@ -15,7 +15,13 @@ export interface PeerResult {
   readonly latency: LatencySummary;
   readonly errors: number;
   /** CPU time per request, in microseconds. */
-  readonly cost: { readonly leader: number; readonly followers: number; readonly generator: number };
+  readonly cost: {
+    readonly leader: number;
+    /** All together. */
+    readonly followers: number;
+    readonly app?: number;
+    readonly generator: number;
+  };
 }
 
 /** A cluster of another system on this machine, with a load generator that suits it. */

@@ -1,10 +1,10 @@
 import type { Context } from '../context.js';
-import { Bare } from './bare.js';
 import { startEtcd } from './etcd.js';
+import { BARE, PathPeer, UNCHECKED } from './paths.js';
 import type { Peer } from './peer.js';
 
 /** What `--peer` knows. */
-export const PEER_NAMES = ['etcd', 'bare'] as const;
+export const PEER_NAMES = ['etcd', 'bare', 'unchecked'] as const;
 
 export type PeerName = (typeof PEER_NAMES)[number];
 
@@ -18,6 +18,8 @@ export function startPeer(name: PeerName, folder: string, context: Context): Pro
     case 'etcd':
       return startEtcd(folder);
     case 'bare':
-      return Bare.start(folder, context);
+      return PathPeer.start(BARE, folder, context);
+    case 'unchecked':
+      return PathPeer.start(UNCHECKED, folder, context);
   }
 }

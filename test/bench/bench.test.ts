@@ -10,13 +10,16 @@ import { expect } from 'chai';
 import { BenchCluster } from '../../bench/cluster.js';
 import { Generator } from '../../bench/generator.js';
 import { PAXOSD } from '../../bench/paths.js';
-import { Bare } from '../../bench/peer/bare.js';
+import { BARE, PathPeer, UNCHECKED, type Path } from '../../bench/peer/paths.js';
 import { startEtcd } from '../../bench/peer/etcd.js';
 import { SILENT } from '../../bench/progress.js';
 import { runBench, type BenchOptions } from '../../bench/run.js';
 import { TINY } from '../../bench/scale.js';
 import { until } from '../../bench/wait.js';
+import { MessageType } from '../../src/core/message.js';
 import type { Address } from '../../src/index.js';
+import { textOfLine } from '../../src/journal/format.js';
+import { decodeMessage } from '../../src/wire/codec.js';
 
 /** The bench in its smallest form: does it count right, and does it report? Whether it is fast is not asked. */
 
@@ -213,28 +216,49 @@ describe('bench', function () {
       .that.matches(/"fast"; there are closed, closed-1, /);
   });
 
-  it('compares with a bare path that has each answered request on two of three disks', async () => {
+  /** Loads a path for a moment; resolves with what each of its files holds. */
+  async function filesOf(path: Path): Promise<{ leader: string; followers: string[] }> {
     const generator = new Generator();
     try {
-      const bare = await Bare.start(folder, { generator, scale: TINY });
+      const peer = await PathPeer.start(path, folder, { generator, scale: TINY });
       const load = { clients: 4, in_flight: 8, value_bytes: 64, warm_up_ms: 0, measure_ms: 300 };
-      const { errors, per_second } = await bare.run(load).finally(() => bare.stop());
+      const { errors, per_second, cost } = await peer.run(load).finally(() => peer.stop());
       expect(errors).to.equal(0);
       expect(per_second).to.be.above(0);
+      expect('app' in cost).to.equal(path.has_app);
     } finally {
       await generator.end();
     }
-    const entriesIn = async (name: string): Promise<number[]> => {
-      const text = await readFile(join(folder, 'bare', name), 'latin1');
-      return [...text.matchAll(/^\{"entry":(\d+),"id":\d+,"asked":\{.*\}\}\}$/gm)].map(([, no]) =>
-        Number(no),
-      );
-    };
-    const entries = await entriesIn('leader');
-    expect(entries).to.have.length.above(0);
-    expect(entries, 'numbered without a gap').to.deep.equal([...entries.keys()]);
-    const elsewhere = new Set([...(await entriesIn('follower-0')), ...(await entriesIn('follower-1'))]);
-    expect([...elsewhere].sort((a, b) => a - b)).to.deep.equal(entries);
+    const read = (name: string): Promise<string> => readFile(join(folder, path.name, name), 'latin1');
+    const [leader = '', ...followers] = await Promise.all(['leader', 'follower-0', 'follower-1'].map(read));
+    return { leader, followers };
+  }
+
+  /** Entries from `first` on without a gap, each of them on two of three disks. */
+  function expectReplicated(leader: readonly number[], followers: readonly number[], first: number): void {
+    expect(leader).to.have.length.above(0);
+    expect(leader, 'numbered without a gap').to.deep.equal(leader.map((_, i) => first + i));
+    expect([...new Set(followers)].sort((a, b) => a - b)).to.deep.equal(leader);
+  }
+
+  it('compares with a bare path that has each answered request on two of three disks', async () => {
+    const { leader, followers } = await filesOf(BARE);
+    const entriesIn = (text: string): number[] =>
+      [...text.matchAll(/^\{"entry":(\d+),"id":\d+,"asked":\{.*\}\}\}$/gm)].map(([, no]) => Number(no));
+    expectReplicated(entriesIn(leader), followers.flatMap(entriesIn), 0);
+  });
+
+  it('compares with an unchecked path that writes the same records as a node, which the journal can read', async () => {
+    const { leader, followers } = await filesOf(UNCHECKED);
+    const entriesIn = (text: string): number[] =>
+      [...text.matchAll(/^[0-9a-f]{8} accepted \{.*\}\n/gm)].map(([line]) => {
+        const record = textOfLine(Buffer.from(line, 'latin1'))?.replace('accepted ', '');
+        expect(record, line).to.be.a('string');
+        const decoded = decodeMessage(record ?? '');
+        expect(decoded.ok && decoded.message.type, line).to.equal(MessageType.AcceptRequest);
+        return decoded.ok && 'entry' in decoded.message ? decoded.message.entry : NaN;
+      });
+    expectReplicated(entriesIn(leader), followers.flatMap(entriesIn), 1);
   });
 
   it('says what is missing where etcd is not installed', async () => {

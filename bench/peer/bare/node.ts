@@ -6,12 +6,9 @@
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { fdatasync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { LOOPBACK } from '../../paths.js';
-
-/** As a segment of a node's journal; written round and round, since nobody ever reads it. */
-const FILE_BYTES = 16 * 1024 * 1024;
+import { LogFile } from '../log-file.js';
 
 /** A group is one datagram, which carries 65,507 bytes, with its header. */
 const MAX_GROUP_BYTES = 60_000;
@@ -21,31 +18,6 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** A datagram that isn't answered was dropped by a full buffer; far beyond what a flush takes. */
 const SEND_AGAIN_MS = 200;
-
-const FILL_BYTES = 1024 * 1024;
-
-/** A file of zeros that is written over, each write made durable. */
-class LogFile {
-  readonly #file: number;
-  #end = 0;
-
-  constructor(path: string) {
-    this.#file = openSync(path, 'w');
-    const zeros = Buffer.alloc(FILL_BYTES);
-    for (let at = 0; at < FILE_BYTES; at += FILL_BYTES) writeSync(this.#file, zeros, 0, FILL_BYTES, at);
-    fsyncSync(this.#file);
-  }
-
-  append(bytes: Buffer, onDurable: () => void): void {
-    if (this.#end + bytes.length > FILE_BYTES) this.#end = 0;
-    writeSync(this.#file, bytes, 0, bytes.length, this.#end);
-    this.#end += bytes.length;
-    fdatasync(this.#file, (error) => {
-      if (error !== null) throw error;
-      onDurable();
-    });
-  }
-}
 
 /** Writes what datagrams hold, those of one flush together, and tells their sender the numbers of the groups. */
 function follow(udp: UdpSocket, log: LogFile): void {
