@@ -10,11 +10,18 @@ export interface Batch {
  */
 export const BATCH_MS = 3.55;
 
+/**
+ * Batches follow each other in bursts of more than a thousand entries, until a pause of so many milliseconds is due. One
+ * by one, each with a short pause behind it, they cost both nodes nearly half as much again: what they need is no longer
+ * in the processor's caches then.
+ */
+export const LEAST_PAUSE_MS = 25;
+
 /** Time that was not used is made up for, but no more of it than this: a late timer's, not that of a pause. */
 const MAX_CREDIT_MS = 20;
 
-/** By how much of a batch it has to have come nearer to the end of the log than ever before. Else it isn't held back. */
-const LEAST_GAIN = 1 / 4;
+/** What part of what it has read since the last pause it has to have come nearer to the end. Else there is none. */
+const LEAST_GAIN = 1 / 8;
 
 export interface PaceOptions {
   /** Whether clients wait for answers of this node. */
@@ -31,10 +38,11 @@ export interface PaceOptions {
 export class Pace {
   readonly #whole: Batch;
   readonly #options: PaceOptions;
-  /** When the next batch may be read. */
+  /** When all that was read would have been read at this pace. */
   #due_ms = -Infinity;
-  /** What it lacked when it was nearest. */
-  #nearest = Infinity;
+  /** What it lacked before the last pause, and what it has read since. */
+  #lacked = Infinity;
+  #read = 0;
 
   constructor(whole: Batch, options: PaceOptions) {
     this.#whole = whole;
@@ -44,11 +52,17 @@ export class Pace {
   /** How long to wait before the next batch is read after `read`, with so many entries lacking then. */
   wait_ms(read: Batch, lacking: number): number {
     const share = Math.max(read.entries / this.#whole.entries, read.bytes / this.#whole.bytes);
-    const gains = this.#nearest - lacking >= read.entries * LEAST_GAIN;
-    if (lacking < this.#nearest) this.#nearest = lacking;
     const now_ms = this.#options.now_ms();
     this.#due_ms = Math.max(this.#due_ms, now_ms - MAX_CREDIT_MS) + share * BATCH_MS;
-    if (!gains || lacking < this.#whole.entries || !this.#options.isBusy()) this.#due_ms = now_ms;
-    return Math.max(0, this.#due_ms - now_ms);
+    this.#read += read.entries;
+    const isFree = lacking < this.#whole.entries || !this.#options.isBusy();
+    const owed_ms = this.#due_ms - now_ms;
+    if (!isFree && owed_ms < LEAST_PAUSE_MS) return 0;
+    const gains = this.#lacked - lacking >= this.#read * LEAST_GAIN;
+    if (isFree || !gains) this.#due_ms = now_ms;
+    if (!isFree && !gains) return 0;
+    this.#lacked = lacking;
+    this.#read = 0;
+    return isFree ? 0 : owed_ms;
   }
 }
