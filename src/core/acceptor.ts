@@ -1,3 +1,4 @@
+import { isFull, keep, type Acceptance, type Acceptances } from './acceptances.js';
 import { decreeOf, NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { EntryMap, MANY_SLOTS } from './entry-map.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
@@ -11,24 +12,15 @@ import { justBelow, NOTHING_PROMISED, standing, type Promised } from './round.js
 import type { AgentState } from './state.js';
 
 /** What an acceptor must never forget (spec.md, "Acceptors"). */
-export interface AcceptorState {
+export interface AcceptorState extends Acceptances {
   /** One promise for the whole log. Never goes back, over crashes too. */
   promised: Promised;
-  /** Acceptances from the learner's `retained` on; sparse. */
-  readonly accepted: EntryMap<Acceptance>;
   /** One more than the last entry ever accepted at. */
   length: number;
 }
 
-export interface Acceptance {
-  /** At most `promised.round`: nothing is accepted below a promise, and accepting raises it. */
-  readonly round: Round;
-  readonly owner: AgentIndex;
-  readonly decree: Decree;
-}
-
 export function newAcceptor(): AcceptorState {
-  return { promised: NOTHING_PROMISED, accepted: new EntryMap([], MANY_SLOTS), length: 0 };
+  return { promised: NOTHING_PROMISED, accepted: new EntryMap([], MANY_SLOTS), held_length: 0, length: 0 };
 }
 
 type Accepting = Pick<AgentState, 'acceptor' | 'learner' | 'loaded'>;
@@ -142,6 +134,13 @@ export function onAcceptRequest(
     sendAccepted(out, from, m);
     return undefined;
   }
+  if (before === undefined && m.entry >= learner.committed + ACCEPT_WINDOW_ENTRIES && isFull(acceptor)) {
+    // It is fetched like the rest (spec.md, "Limits").
+    out.ignore('too-far-behind', 'more was proposed while this agent catches up than it holds in memory', {
+      entry: m.entry,
+    });
+    return undefined;
+  }
   if (isKnownChosen(agent, m.entry) && !isChosen(agent, m.entry, decree) && !mutants.accept_over_chosen) {
     out.note('warn', 'chosen-otherwise', 'a deposed leader proposes over an entry that is chosen', {
       entry: m.entry,
@@ -183,7 +182,7 @@ export function keepAcceptance(agent: Accepting, entry: Entry, acceptance: Accep
   if (stands === 'above' && !mutants.accept_without_raising)
     acceptor.promised = { round: acceptance.round, owner: acceptance.owner };
   acceptor.length = Math.max(acceptor.length, entry + 1);
-  if (entry >= learner.retained) acceptor.accepted.set(entry, acceptance);
+  if (entry >= learner.retained) keep(acceptor, entry, acceptance);
 }
 
 function sendAccepted(out: Outbox, to: AgentIndex, m: AcceptRequest): void {

@@ -1,3 +1,4 @@
+import { forget } from './acceptances.js';
 import { isNoOp, sameDecree, type Decree } from './decree.js';
 import { EntryMap, MANY_SLOTS } from './entry-map.js';
 import { entry as entryOf, type AgentIndex, type Entry, type Round } from './ids.js';
@@ -181,7 +182,7 @@ export function evict(agent: Pick<AgentState, 'learner' | 'acceptor'>): void {
     const entry = learner.retained;
     learner.retained_length -= learner.chosen.get(entry)?.value.length ?? 0;
     learner.chosen.delete(entry);
-    acceptor.accepted.delete(entry);
+    forget(acceptor, entry);
     learner.retained = entryOf(entry + 1);
   }
 }

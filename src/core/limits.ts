@@ -63,6 +63,15 @@ export const RETAINED_ANSWER_LENGTH = 16 * 1024 * 1024;
 /** What keeping an answer costs beside its text, so that even empty ones are bounded in number. */
 export const ANSWER_OVERHEAD_LENGTH = 64;
 
+/**
+ * Acceptances kept in memory: those of retained entries and, on an agent that catches up, of what is proposed meanwhile.
+ * Beyond it such an agent disregards what lies outside of its own window, until it has caught up.
+ */
+export const MAX_HELD_ENTRIES = 2 ** 19;
+
+/** Total length of the values of these acceptances. */
+export const MAX_HELD_LENGTH = 64 * 1024 * 1024;
+
 /** Entries that one retransmission tick sends again, oldest first: a few datagrams' worth. */
 export const MAX_RETRANSMITTED_ENTRIES = 32;
 

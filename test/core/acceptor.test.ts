@@ -4,6 +4,8 @@ import { NO_OP } from '../../src/core/decree.js';
 import { entry } from '../../src/core/ids.js';
 import {
   ACCEPT_WINDOW_ENTRIES,
+  MAX_HELD_ENTRIES,
+  MAX_HELD_LENGTH,
   MAX_PROMISE_BYTES,
   MAX_VALUE_COST,
   RETAINED_ENTRIES,
@@ -273,6 +275,65 @@ describe('core, acceptor (spec.md, "Acceptors")', () => {
       one.message(0, acceptRequest(ACCEPT_WINDOW_ENTRIES, 0, x, 1));
       expect(accepts(one), 'a laggard does not refuse its leader').to.have.length(1);
       expect(one.state.acceptor.accepted.size).to.equal(2);
+    });
+
+    it('holds no more than so many entries, and so much, of what is proposed while it catches up', () => {
+      const ahead = ACCEPT_WINDOW_ENTRIES + 10;
+      const fills: ((one: OneAgent) => void)[] = [
+        ({ state }) => (state.acceptor.held_length = MAX_HELD_LENGTH),
+        ({ state: { acceptor } }) => {
+          for (let i = acceptor.accepted.size; i < MAX_HELD_ENTRIES; i++)
+            acceptor.accepted.set(entry(2 * ahead + i), acceptor.accepted.get(entry(ahead))!);
+        },
+      ];
+      for (const fill of fills) {
+        const one = acceptor().message(0, acceptRequest(ahead, 0, x, ahead));
+        expect(accepts(one), 'while there is room').to.have.length(1);
+        fill(one);
+        const records = one.records.length;
+        one.message(0, acceptRequest(ahead + 1, 0, y, ahead));
+        expect(one.notes).to.include('too-far-behind');
+        expect(accepts(one)).to.be.empty;
+        expect(one.records).to.have.length(records);
+        one.message(0, acceptRequest(ahead, 0, x, ahead));
+        expect(accepts(one), 'sent again').to.have.length(1);
+        one.message(0, acceptRequest(ahead, 3, y, ahead));
+        expect(accepts(one), 'in the place of another').to.have.length(1);
+        one.message(0, acceptRequest(ACCEPT_WINDOW_ENTRIES - 1, 3, y, ahead));
+        expect(accepts(one), 'within its own window').to.have.length(1);
+      }
+    });
+
+    it('votes for the living leader again as soon as it has caught up, however much it holds', () => {
+      const ahead = ACCEPT_WINDOW_ENTRIES + 10;
+      const one = acceptor();
+      one.state.acceptor.held_length = MAX_HELD_LENGTH;
+      one.message(0, acceptRequest(ahead, 0, y, ahead));
+      expect(one.notes).to.include('too-far-behind');
+      one.timer('catch-up');
+      expect(one.of('fetch')).to.deep.equal([{ type: 'fetch', peer: 0, first: 0 }]);
+      const decrees = Array.from({ length: ahead }, () => x);
+      one.fetched(0, 0, ...decrees);
+      expect(one.state.learner.committed).to.equal(ahead);
+      one.message(0, acceptRequest(ahead, 0, y, ahead));
+      expect(accepts(one)).to.have.length(1);
+    });
+
+    it('knows the length of what it holds', () => {
+      const one = acceptor();
+      const held = (): number =>
+        one.state.acceptor.accepted.values().reduce((sum, { decree: { value } }) => sum + value.length, 0);
+      one.message(0, acceptRequest(0, 0, decree('first'))).message(0, acceptRequest(1, 0, decree('second')));
+      expect(one.state.acceptor.held_length).to.equal(held()).and.equal(11);
+      one.message(2, acceptRequest(0, 2, decree('first'))).message(2, acceptRequest(1, 2, decree('another')));
+      expect(one.state.acceptor.held_length).to.equal(held()).and.equal(12);
+      for (let at = 2; at < RETAINED_ENTRIES + 100; at++)
+        one.message(2, acceptRequest(at, 2, decree('x'), at));
+      one.message(2, heartbeat(2, 2, RETAINED_ENTRIES + 100));
+      expect(one.state.learner.committed).to.equal(RETAINED_ENTRIES + 100);
+      expect(one.state.acceptor.held_length)
+        .to.equal(held())
+        .and.be.within(1, RETAINED_ENTRIES + 12);
     });
 
     it('takes no value that it could not report', () => {

@@ -14,6 +14,7 @@ export function cloneAgent(agent: AgentState): AgentState {
     acceptor: {
       promised: acceptor.promised,
       accepted: new EntryMap(acceptor.accepted),
+      held_length: acceptor.held_length,
       length: acceptor.length,
     },
     learner: cloneLearner(agent.learner),
