@@ -65,7 +65,7 @@ export const ANSWER_OVERHEAD_LENGTH = 64;
 
 /**
  * Acceptances kept in memory: those of retained entries and, on an agent that catches up, of what is proposed meanwhile.
- * Beyond it such an agent disregards what lies outside of its own window, until it has caught up.
+ * Beyond it only what lies within the agent's own window is accepted, until there is room again.
  */
 export const MAX_HELD_ENTRIES = 2 ** 19;
 

@@ -12,8 +12,8 @@ export const BATCH_MS = 3.55;
 
 /**
  * Batches follow each other in bursts of more than a thousand entries, until a pause of so many milliseconds is due. One
- * by one, each with a short pause behind it, they cost both nodes nearly half as much again: what they need is no longer
- * in the processor's caches then.
+ * by one, each with a short pause behind it, they cost both nodes two fifths more: what they need is no longer in the
+ * processor's caches then.
  */
 export const LEAST_PAUSE_MS = 25;
 
@@ -22,6 +22,9 @@ const MAX_CREDIT_MS = 20;
 
 /** What part of what it has read since the last pause it has to have come nearer to the end. Else there is none. */
 const LEAST_GAIN = 1 / 8;
+
+/** No more than so many batches count in that, so that a time in which it came no nearer can be made up for. */
+const MAX_COUNTED_BATCHES = 200;
 
 export interface PaceOptions {
   /** Whether clients wait for answers of this node. */
@@ -54,15 +57,21 @@ export class Pace {
     const share = Math.max(read.entries / this.#whole.entries, read.bytes / this.#whole.bytes);
     const now_ms = this.#options.now_ms();
     this.#due_ms = Math.max(this.#due_ms, now_ms - MAX_CREDIT_MS) + share * BATCH_MS;
-    this.#read += read.entries;
-    const isFree = lacking < this.#whole.entries || !this.#options.isBusy();
+    this.#read = Math.min(this.#read + read.entries, MAX_COUNTED_BATCHES * this.#whole.entries);
+    if (lacking < this.#whole.entries) this.#due_ms = now_ms;
     const owed_ms = this.#due_ms - now_ms;
-    if (!isFree && owed_ms < LEAST_PAUSE_MS) return 0;
-    const gains = this.#lacked - lacking >= this.#read * LEAST_GAIN;
-    if (isFree || !gains) this.#due_ms = now_ms;
-    if (!isFree && !gains) return 0;
+    if (owed_ms < LEAST_PAUSE_MS) return 0;
+    if (!this.#options.isBusy()) {
+      // Where clients wait now and then, the pause is made as soon as one does.
+      this.#due_ms = now_ms + LEAST_PAUSE_MS;
+      return 0;
+    }
+    if (this.#lacked - lacking < this.#read * LEAST_GAIN) {
+      this.#due_ms = now_ms;
+      return 0;
+    }
     this.#lacked = lacking;
     this.#read = 0;
-    return isFree ? 0 : owed_ms;
+    return owed_ms;
   }
 }

@@ -299,6 +299,8 @@ describe('core, acceptor (spec.md, "Acceptors")', () => {
         expect(accepts(one), 'sent again').to.have.length(1);
         one.message(0, acceptRequest(ahead, 3, y, ahead));
         expect(accepts(one), 'in the place of another').to.have.length(1);
+        one.message(0, acceptRequest(ACCEPT_WINDOW_ENTRIES, 3, y, ahead));
+        expect(accepts(one), 'just beyond its own window').to.be.empty;
         one.message(0, acceptRequest(ACCEPT_WINDOW_ENTRIES - 1, 3, y, ahead));
         expect(accepts(one), 'within its own window').to.have.length(1);
       }

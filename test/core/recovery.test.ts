@@ -103,6 +103,7 @@ describe('core, recovery (spec.md, "Recovery")', () => {
           expect(once).to.deep.equal(twice);
           expect(once.acceptor.promised).to.deep.equal(acceptor.promised);
           expect(once.acceptor.length).to.equal(acceptor.length);
+          expect(once.acceptor.held_length).to.equal(acceptor.held_length);
           expect(once.acceptor.accepted).to.deep.equal(acceptor.accepted);
           expect(once.proposer.used).to.equal(proposer.used);
           expect(once.learner.committed).to.equal(learner.recorded);

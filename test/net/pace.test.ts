@@ -60,7 +60,11 @@ describe('net: the pace of those who are behind', () => {
   });
 
   it('is measured by what was read: few entries cost little, and large ones as much as many', () => {
-    expect(bench.read(512, { entries: 1, bytes: 10 }, 0)).to.be.within(0, 3 * BATCH_MS);
+    const few = { entries: 1, bytes: 10 };
+    const pause_ms = LEAST_PAUSE_MS + 20; // and what may be made up for
+    const unpaused = Math.floor((pause_ms / BATCH_MS) * WHOLE.entries);
+    expect(bench.read(unpaused, few, 0)).to.equal(0);
+    expect(bench.read(20, few, 0)).to.be.within(LEAST_PAUSE_MS, LEAST_PAUSE_MS + BATCH_MS);
     expect(bench.read(1_000, { entries: 2, bytes: WHOLE.bytes })).to.be.within(
       990 * BATCH_MS,
       1_005 * BATCH_MS,
@@ -80,6 +84,24 @@ describe('net: the pace of those who are behind', () => {
       bench.read(1_000);
       expect(bench.lacking, `${per_ms} entries per ms`).to.be.below(1_000_000 - 1_000 * 192 * 0.1);
     }
+  });
+
+  it('is limited too where clients wait only at times', () => {
+    let looks = 0;
+    const pace = new Pace(WHOLE, { isBusy: () => looks++ % 5 === 0, now_ms: () => bench.now_ms });
+    const began_ms = bench.now_ms;
+    for (let i = 0; i < 1_000; i++) bench.now_ms += 1 + pace.wait_ms(WHOLE, (bench.lacking -= WHOLE.entries));
+    expect(bench.now_ms - began_ms).to.be.within(500 * BATCH_MS, 1_005 * BATCH_MS);
+  });
+
+  it('is limited again after a time in which one came no nearer', () => {
+    bench.chosen_per_ms = 192;
+    bench.read(10_000);
+    expect(bench.waits.filter((wait_ms) => wait_ms > 0)).to.have.length.below(3);
+    bench.chosen_per_ms = 0;
+    bench.waits.length = 0;
+    bench.read(300);
+    expect(bench.waits.filter((wait_ms) => wait_ms > 0)).to.have.length.above(20);
   });
 
   it('is not for one who is near', () => {

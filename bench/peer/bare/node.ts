@@ -4,20 +4,11 @@
  * gives each request a number, writes it to its file and to two datagrams, and answers when its own disk and one
  * follower have it. There are no rounds, no checks, no sessions, no application, and no recovery.
  */
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { Socket } from 'node:net';
 import { LOOPBACK } from '../../paths.js';
-import { LogFile } from '../log-file.js';
-
-/** A group is one datagram, which carries 65,507 bytes, with its header. */
-const MAX_GROUP_BYTES = 60_000;
-
-/** Some of the largest datagrams; the system gives what it allows. */
-const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-
-/** A datagram that isn't answered was dropped by a full buffer; far beyond what a flush takes. */
-const SEND_AGAIN_MS = 200;
+import type { LogFile } from '../log-file.js';
+import { MAX_DATAGRAM_TEXT, runPathNode, SEND_AGAIN_MS } from '../path-node.js';
 
 /** Writes what datagrams hold, those of one flush together, and tells their sender the numbers of the groups. */
 function follow(udp: UdpSocket, log: LogFile): void {
@@ -109,7 +100,7 @@ class Leader {
 
   #groupFor(length: number): Group {
     const last = this.#queue.at(-1);
-    if (last !== undefined && last.text.length + length < MAX_GROUP_BYTES) return last;
+    if (last !== undefined && last.text.length + length < MAX_DATAGRAM_TEXT) return last;
     const group = {
       number: ++this.#groups,
       text: `{"group":${this.#groups}}\n`,
@@ -163,41 +154,13 @@ class Leader {
   }
 }
 
-/** Listens for clients; resolves with the port. */
-async function serve(leader: Leader): Promise<number> {
-  let ids = 0;
-  const server = createServer({ noDelay: true }, (socket) => {
-    const id = ++ids;
-    let rest = '';
-    socket.on('error', () => undefined);
-    socket.setEncoding('latin1').on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        if (line.startsWith('{"type":11')) socket.write(`{"type":10,"request":{"id":${id},"no":1}}\n`);
-        else leader.add(socket, id, line);
-      }
-    });
-  });
-  server.listen({ port: 0, host: LOOPBACK, backlog: 1024 });
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
-}
-
-const [path = '', ...followers] = process.argv.slice(2);
-const log = new LogFile(path);
-const udp = createSocket({
-  type: 'udp4',
-  recvBufferSize: RECEIVE_BUFFER_BYTES,
-  lookup: (address, _options, found) => found(null, address, 4), // every address is one already
+await runPathNode({
+  follow,
+  lead: (udp, log, followers) => {
+    const leader = new Leader(udp, log, followers);
+    return (socket, id, line) => {
+      if (line.startsWith('{"type":11')) socket.write(`{"type":10,"request":{"id":${id},"no":1}}\n`);
+      else leader.add(socket, id, line);
+    };
+  },
 });
-const listening = once(udp, 'listening'); // which is said before `bind` returns
-udp.bind(0, LOOPBACK);
-await listening;
-process.once('disconnect', () => process.exit(0));
-if (followers.length === 0) {
-  follow(udp, log);
-  process.send?.(udp.address().port);
-} else {
-  process.send?.(await serve(new Leader(udp, log, followers.map(Number))));
-}

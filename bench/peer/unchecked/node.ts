@@ -3,22 +3,15 @@
  * nothing to make it safe: `node.js FILE` follows, `node.js FILE PORT PORT` leads the followers at these UDP ports.
  * Each request is an AcceptRequest and an Accepted of its own, a record with a checksum in three files, a LogResponse
  * and an AppResponse, as JSON put together and taken apart by searching for what stands in a known place. Texts are
- * believed: there are no rounds, no sessions, no limits, no invariants, and no recovery.
+ * believed: there are no rounds, no sessions, no limits, no invariants, and no recovery, and so no Heartbeats, no groups
+ * and no commit indices in the files.
  */
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { Socket } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { LOOPBACK } from '../../paths.js';
-import { LogFile } from '../log-file.js';
-
-/** A datagram carries 65,507 bytes. */
-const MAX_DATAGRAM_BYTES = 60_000;
-
-const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-
-/** What isn't voted for was dropped by a full buffer; far beyond what a flush takes. */
-const SEND_AGAIN_MS = 200;
+import type { LogFile } from '../log-file.js';
+import { MAX_DATAGRAM_TEXT, runPathNode, SEND_AGAIN_MS } from '../path-node.js';
 
 /** More entries than any load keeps in flight; a power of two. */
 const SLOTS = 1 << 16;
@@ -46,24 +39,22 @@ function checksummed(lines: string): Buffer {
 
 /** The number behind a name, from `start` on. */
 function numberBehind(text: string, name: string, start = 0): number {
-  return parseInt(text.slice(text.indexOf(name, start) + name.length, text.length), 10);
+  return parseInt(text.slice(text.indexOf(name, start) + name.length), 10);
 }
 
 const COMMITTED = ',"committed":';
-const ACCEPTED = '{"type":5,';
 
-/** The request, entry, round and value of an AcceptRequest or an Accepted, as they stand in it. */
-function bodyOf(text: string): string {
-  const end = text.startsWith(ACCEPTED) ? -1 : text.lastIndexOf(COMMITTED);
+/** The request, entry, round and value of an AcceptRequest or an Accepted, as they stand in it up to `end`. */
+function bodyOf(text: string, end: number): string {
   return text.slice(text.indexOf(',"request":'), end);
 }
 
 /** Sends lines in as few datagrams as hold them. */
-function sendLines(udp: UdpSocket, lines: readonly string[], ports: readonly number[]): Buffer[] {
+function sendLines(udp: UdpSocket, lines: readonly string[], ports: readonly number[]): void {
   const datagrams: Buffer[] = [];
   let text = '';
   for (const line of lines) {
-    if (text.length + line.length > MAX_DATAGRAM_BYTES) {
+    if (text.length + line.length > MAX_DATAGRAM_TEXT) {
       datagrams.push(Buffer.from(text, 'latin1'));
       text = '';
     }
@@ -71,30 +62,39 @@ function sendLines(udp: UdpSocket, lines: readonly string[], ports: readonly num
   }
   datagrams.push(Buffer.from(text, 'latin1'));
   for (const datagram of datagrams) for (const port of ports) udp.send(datagram, port, LOOPBACK);
-  return datagrams;
 }
 
 /** Writes what datagrams ask for, those of one flush together, and accepts each. */
 function follow(udp: UdpSocket, log: LogFile): void {
   const sender = senderOf(udp);
-  let bodies: string[] = [];
+  let accepted: string[] = [];
+  let records = '';
   let busy = false;
   const flush = (leader: number): void => {
-    if (bodies.length === 0) return;
-    const accepted = bodies.map((body) => `{"type":5${sender}${body}}\n`);
-    const records = bodies.map((body) => `${CHECKSUM}accepted {"type":4${sender}${body}}\n`).join('');
-    bodies = [];
+    if (accepted.length === 0) return;
+    const [answers, bytes] = [accepted, checksummed(records)];
+    accepted = [];
+    records = '';
     busy = true;
-    log.append(checksummed(records), () => {
+    log.append(bytes, () => {
       busy = false;
-      sendLines(udp, accepted, [leader]);
+      sendLines(udp, answers, [leader]);
       flush(leader);
     });
   };
   udp.on('message', (bytes, { port }) => {
-    for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n')) bodies.push(bodyOf(line));
+    for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n')) {
+      const end = line.lastIndexOf(COMMITTED);
+      accepted.push(`{"type":5${sender}${bodyOf(line, end)}}\n`);
+      records += recordOf(line.slice(0, end));
+    }
     if (!busy) flush(port);
   });
+}
+
+/** The record of an AcceptRequest, of which no more than this is written down. */
+function recordOf(asked: string): string {
+  return `${CHECKSUM}accepted ${asked}}\n`;
 }
 
 function senderOf(udp: UdpSocket): string {
@@ -132,13 +132,14 @@ class Leader {
   readonly #outputs = new Outputs();
   /** Those that wait to be proposed. */
   #waiting: Slot[] = [];
+  /** Behind the last entry that has a number, was sent, is on the own disk, is chosen. */
   #entries = 1;
+  #proposed = 1;
   #durable = 1;
   #committed = 1;
   #writing = false;
   #scheduled = false;
-  /** What was sent last, in case it gets lost. */
-  #sent: { readonly datagrams: readonly Buffer[]; readonly end: number; readonly at_ms: number } | undefined;
+  #sent_ms = 0;
   #app: Socket | undefined;
 
   constructor(
@@ -148,7 +149,8 @@ class Leader {
   ) {
     this.#sender = senderOf(udp);
     udp.on('message', (bytes) => {
-      for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n')) this.#count(bodyOf(line));
+      for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n'))
+        this.#count(bodyOf(line, -1));
       this.#advance();
     });
     setInterval(() => this.#sendAgain(), SEND_AGAIN_MS);
@@ -185,15 +187,29 @@ class Leader {
     if (group.length === 0) return;
     this.#waiting = [];
     this.#writing = true;
-    const texts = group.map(({ body }) => `{"type":4${this.#sender}${body}${COMMITTED}${this.#committed}}\n`);
-    const end = (group.at(-1)?.entry ?? 0) + 1;
-    this.#sent = { datagrams: sendLines(this.udp, texts, this.followers), end, at_ms: performance.now() };
-    this.log.append(checksummed(texts.map((text) => `${CHECKSUM}accepted ${text}`).join('')), () => {
+    this.#send(group);
+    this.#proposed = (group.at(-1)?.entry ?? 0) + 1;
+    const proposed = this.#proposed;
+    this.log.append(checksummed(group.map(({ body }) => recordOf(this.#asking(body))).join('')), () => {
       this.#writing = false;
-      this.#durable = end;
+      this.#durable = proposed;
       this.#writeNext();
       this.#advance();
     });
+  }
+
+  #asking(body: string): string {
+    return `{"type":4${this.#sender}${body}`;
+  }
+
+  #send(group: readonly Slot[]): void {
+    this.#sent_ms = performance.now();
+    const committed = `${COMMITTED}${this.#committed}}\n`;
+    sendLines(
+      this.udp,
+      group.map(({ body }) => this.#asking(body) + committed),
+      this.followers,
+    );
   }
 
   #count(body: string): void {
@@ -201,12 +217,15 @@ class Leader {
     if (slot?.body === body) slot.voted = true;
   }
 
+  /** All that is not chosen, when nothing was sent for so long. */
   #sendAgain(): void {
-    const sent = this.#sent;
-    if (sent === undefined || this.#committed >= sent.end || performance.now() - sent.at_ms < SEND_AGAIN_MS)
-      return;
-    for (const datagram of sent.datagrams)
-      for (const port of this.followers) this.udp.send(datagram, port, LOOPBACK);
+    if (this.#committed === this.#proposed || performance.now() - this.#sent_ms < SEND_AGAIN_MS) return;
+    const open: Slot[] = [];
+    for (let entry = this.#committed; entry < this.#proposed; entry++) {
+      const slot = this.#slots[entry % SLOTS];
+      if (slot !== undefined) open.push(slot);
+    }
+    this.#send(open);
   }
 
   /** Its own disk and one follower are two of three. */
@@ -231,43 +250,15 @@ class Leader {
   }
 }
 
-/** Listens for clients and the application; resolves with the port. */
-async function serve(leader: Leader): Promise<number> {
-  let ids = 0;
-  const server = createServer({ noDelay: true }, (socket) => {
-    const id = ++ids;
-    let rest = '';
-    socket.on('error', () => undefined);
-    socket.setEncoding('latin1').on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        if (line.startsWith('{"type":7')) leader.propose(socket, id, line);
-        else if (line.startsWith('{"type":14')) leader.answer(line);
-        else if (line.startsWith('{"type":13')) leader.register(socket);
-        else socket.write(`{"type":10,"request":{"id":${id},"no":1}}\n`);
-      }
-    });
-  });
-  server.listen({ port: 0, host: LOOPBACK, backlog: 1024 });
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
-}
-
-const [path = '', ...followers] = process.argv.slice(2);
-const log = new LogFile(path);
-const udp = createSocket({
-  type: 'udp4',
-  recvBufferSize: RECEIVE_BUFFER_BYTES,
-  lookup: (address, _options, found) => found(null, address, 4), // every address is one already
+await runPathNode({
+  follow,
+  lead: (udp, log, followers) => {
+    const leader = new Leader(udp, log, followers);
+    return (socket, id, line) => {
+      if (line.startsWith('{"type":7')) leader.propose(socket, id, line);
+      else if (line.startsWith('{"type":14')) leader.answer(line);
+      else if (line.startsWith('{"type":13')) leader.register(socket);
+      else socket.write(`{"type":10,"request":{"id":${id},"no":1}}\n`);
+    };
+  },
 });
-const listening = once(udp, 'listening'); // which is said before `bind` returns
-udp.bind(0, LOOPBACK);
-await listening;
-process.once('disconnect', () => process.exit(0));
-if (followers.length === 0) {
-  follow(udp, log);
-  process.send?.(udp.address().port);
-} else {
-  process.send?.(await serve(new Leader(udp, log, followers.map(Number))));
-}
