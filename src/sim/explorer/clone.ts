@@ -11,12 +11,7 @@ export function cloneAgent(agent: AgentState): AgentState {
   const { acceptor, catchup } = agent;
   return {
     config: agent.config,
-    acceptor: {
-      promised: acceptor.promised,
-      accepted: new EntryMap(acceptor.accepted),
-      held_length: acceptor.held_length,
-      length: acceptor.length,
-    },
+    acceptor: { ...acceptor, accepted: new EntryMap(acceptor.accepted) },
     learner: cloneLearner(agent.learner),
     proposer: cloneProposer(agent.proposer),
     election: { ...agent.election },
