@@ -3,12 +3,12 @@
  * nothing to make it safe: `node.js FILE` follows, `node.js FILE PORT PORT` leads the followers at these UDP ports.
  * Each request is an AcceptRequest and an Accepted of its own, a record with a checksum in three files, a LogResponse
  * and an AppResponse, as JSON put together and taken apart by searching for what stands in a known place. Texts are
- * believed: there are no rounds, no sessions, no limits, no invariants, and no recovery, and so no Heartbeats, no groups
- * and no commit indices in the files.
+ * believed: there are no rounds, no sessions, no limits, no invariants, and no recovery, and so no Heartbeats and
+ * no commit indices in the files.
  */
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { crc32 } from 'node:zlib';
+import { GroupBuilder } from '../../../src/journal/format.js';
 import { LOOPBACK } from '../../paths.js';
 import type { LogFile } from '../log-file.js';
 import { MAX_DATAGRAM_TEXT, runPathNode, SEND_AGAIN_MS } from '../path-node.js';
@@ -16,25 +16,21 @@ import { MAX_DATAGRAM_TEXT, runPathNode, SEND_AGAIN_MS } from '../path-node.js';
 /** More entries than any load keeps in flight; a power of two. */
 const SLOTS = 1 << 16;
 
-const NEWLINE = 0x0a;
+/** The records of one flush, as a group of a journal. */
+class Group {
+  #groups = 0;
+  readonly #builder = new GroupBuilder();
 
-/** Room for a checksum, which is filled in once the line's bytes are known. */
-const CHECKSUM = '00000000 ';
-
-const HEX = Array.from({ length: 256 }, (_, byte) =>
-  Buffer.from(byte.toString(16).padStart(2, '0'), 'latin1').readUInt16LE(),
-);
-
-/** The bytes of lines that begin with CHECKSUM, each with the checksum of the rest of it. */
-function checksummed(lines: string): Buffer {
-  const bytes = Buffer.from(lines, 'latin1');
-  for (let start = 0; start < bytes.length;) {
-    const end = bytes.indexOf(NEWLINE, start);
-    const sum = crc32(bytes.subarray(start + CHECKSUM.length, end));
-    for (let i = 0; i < 4; i++) bytes.writeUInt16LE(HEX[(sum >>> (24 - 8 * i)) & 0xff] ?? 0, start + 2 * i);
-    start = end + 1;
+  /** An AcceptRequest, of which no more than this is written down. */
+  add(asked: string): void {
+    this.#builder.append(`accepted ${asked}}`);
   }
-  return bytes;
+
+  /** Begins the next one, too. */
+  write(log: LogFile, onDurable: () => void): void {
+    log.append(this.#builder.finish(++this.#groups), onDurable);
+    this.#builder.clear();
+  }
 }
 
 /** The number behind a name, from `start` on. */
@@ -67,16 +63,15 @@ function sendLines(udp: UdpSocket, lines: readonly string[], ports: readonly num
 /** Writes what datagrams ask for, those of one flush together, and accepts each. */
 function follow(udp: UdpSocket, log: LogFile): void {
   const sender = senderOf(udp);
+  const group = new Group();
   let accepted: string[] = [];
-  let records = '';
   let busy = false;
   const flush = (leader: number): void => {
     if (accepted.length === 0) return;
-    const [answers, bytes] = [accepted, checksummed(records)];
+    const answers = accepted;
     accepted = [];
-    records = '';
     busy = true;
-    log.append(bytes, () => {
+    group.write(log, () => {
       busy = false;
       sendLines(udp, answers, [leader]);
       flush(leader);
@@ -86,15 +81,10 @@ function follow(udp: UdpSocket, log: LogFile): void {
     for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n')) {
       const end = line.lastIndexOf(COMMITTED);
       accepted.push(`{"type":5${sender}${bodyOf(line, end)}}\n`);
-      records += recordOf(line.slice(0, end));
+      group.add(line.slice(0, end));
     }
     if (!busy) flush(port);
   });
-}
-
-/** The record of an AcceptRequest, of which no more than this is written down. */
-function recordOf(asked: string): string {
-  return `${CHECKSUM}accepted ${asked}}\n`;
 }
 
 function senderOf(udp: UdpSocket): string {
@@ -130,6 +120,7 @@ class Leader {
   readonly #slots = new Array<Slot | undefined>(SLOTS).fill(undefined);
   readonly #sender: string;
   readonly #outputs = new Outputs();
+  readonly #group = new Group();
   /** Those that wait to be proposed. */
   #waiting: Slot[] = [];
   /** Behind the last entry that has a number, was sent, is on the own disk, is chosen. */
@@ -190,7 +181,8 @@ class Leader {
     this.#send(group);
     this.#proposed = (group.at(-1)?.entry ?? 0) + 1;
     const proposed = this.#proposed;
-    this.log.append(checksummed(group.map(({ body }) => recordOf(this.#asking(body))).join('')), () => {
+    for (const { body } of group) this.#group.add(this.#asking(body));
+    this.#group.write(this.log, () => {
       this.#writing = false;
       this.#durable = proposed;
       this.#writeNext();
