@@ -12,8 +12,8 @@ export const BATCH_MS = 3.55;
 
 /**
  * Batches follow each other in bursts of more than a thousand entries, until a pause of so many milliseconds is due. One
- * by one, each with a short pause behind it, they cost both nodes two fifths more: what they need is no longer in the
- * processor's caches then.
+ * by one, each with a short pause behind it, they cost both nodes more: what they need is no longer in the processor's
+ * caches then.
  */
 export const LEAST_PAUSE_MS = 25;
 
