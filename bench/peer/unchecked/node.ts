@@ -8,30 +8,12 @@
  */
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { GroupBuilder } from '../../../src/journal/format.js';
-import { LOOPBACK } from '../../paths.js';
 import type { LogFile } from '../log-file.js';
-import { MAX_DATAGRAM_TEXT, runPathNode, SEND_AGAIN_MS } from '../path-node.js';
+import { runPathNode, SEND_AGAIN_MS } from '../path-node.js';
+import { Group, Outputs, senderOf, sendLines } from '../path-parts.js';
 
 /** More entries than any load keeps in flight; a power of two. */
 const SLOTS = 1 << 16;
-
-/** The records of one flush, as a group of a journal. */
-class Group {
-  #groups = 0;
-  readonly #builder = new GroupBuilder();
-
-  /** An AcceptRequest, of which no more than this is written down. */
-  add(asked: string): void {
-    this.#builder.append(`accepted ${asked}}`);
-  }
-
-  /** Begins the next one, too. */
-  write(log: LogFile, onDurable: () => void): void {
-    log.append(this.#builder.finish(++this.#groups), onDurable);
-    this.#builder.clear();
-  }
-}
 
 /** The number behind a name, from `start` on. */
 function numberBehind(text: string, name: string, start = 0): number {
@@ -43,21 +25,6 @@ const COMMITTED = ',"committed":';
 /** The request, entry, round and value of an AcceptRequest or an Accepted, as they stand in it up to `end`. */
 function bodyOf(text: string, end: number): string {
   return text.slice(text.indexOf(',"request":'), end);
-}
-
-/** Sends lines in as few datagrams as hold them. */
-function sendLines(udp: UdpSocket, lines: readonly string[], ports: readonly number[]): void {
-  const datagrams: Buffer[] = [];
-  let text = '';
-  for (const line of lines) {
-    if (text.length + line.length > MAX_DATAGRAM_TEXT) {
-      datagrams.push(Buffer.from(text, 'latin1'));
-      text = '';
-    }
-    text += line;
-  }
-  datagrams.push(Buffer.from(text, 'latin1'));
-  for (const datagram of datagrams) for (const port of ports) udp.send(datagram, port, LOOPBACK);
 }
 
 /** Writes what datagrams ask for, those of one flush together, and accepts each. */
@@ -81,14 +48,10 @@ function follow(udp: UdpSocket, log: LogFile): void {
     for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n')) {
       const end = line.lastIndexOf(COMMITTED);
       accepted.push(`{"type":5${sender}${bodyOf(line, end)}}\n`);
-      group.add(line.slice(0, end));
+      group.add(`accepted ${line.slice(0, end)}}`);
     }
     if (!busy) flush(port);
   });
-}
-
-function senderOf(udp: UdpSocket): string {
-  return `,"fromaddress":"${LOOPBACK}","fromport":"${udp.address().port}"`;
 }
 
 interface Slot {
@@ -99,21 +62,6 @@ interface Slot {
   readonly value: string;
   readonly body: string;
   voted: boolean;
-}
-
-/** Joins what leaves over a connection in one turn. */
-class Outputs {
-  readonly #texts = new Map<Socket, string>();
-
-  add(socket: Socket, line: string): void {
-    if (this.#texts.size === 0) setImmediate(() => this.#leave());
-    this.#texts.set(socket, (this.#texts.get(socket) ?? '') + line);
-  }
-
-  #leave(): void {
-    for (const [socket, text] of this.#texts) socket.write(text, 'latin1');
-    this.#texts.clear();
-  }
 }
 
 class Leader {
@@ -181,7 +129,7 @@ class Leader {
     this.#send(group);
     this.#proposed = (group.at(-1)?.entry ?? 0) + 1;
     const proposed = this.#proposed;
-    for (const { body } of group) this.#group.add(this.#asking(body));
+    for (const { body } of group) this.#group.add(`accepted ${this.#asking(body)}}`);
     this.#group.write(this.log, () => {
       this.#writing = false;
       this.#durable = proposed;
