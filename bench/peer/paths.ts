@@ -41,6 +41,16 @@ export const UNCHECKED: Path = {
   has_app: true,
 };
 
+/** The same, by processes that look at what they are told. */
+export const CHECKED: Path = {
+  name: 'checked',
+  description:
+    'as unchecked, with every message read by JSON.parse and looked at, and with rounds, acceptances and sessions; no ' +
+    'elections, no limits, no invariants, no recovery',
+  program: 'peer/checked/node',
+  has_app: true,
+};
+
 interface Processes {
   readonly port: number;
   readonly leader: ChildProcess;

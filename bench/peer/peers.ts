@@ -1,10 +1,10 @@
 import type { Context } from '../context.js';
 import { startEtcd } from './etcd.js';
-import { BARE, PathPeer, UNCHECKED } from './paths.js';
+import { BARE, CHECKED, PathPeer, UNCHECKED } from './paths.js';
 import type { Peer } from './peer.js';
 
 /** What `--peer` knows. */
-export const PEER_NAMES = ['etcd', 'bare', 'unchecked'] as const;
+export const PEER_NAMES = ['etcd', 'bare', 'unchecked', 'checked'] as const;
 
 export type PeerName = (typeof PEER_NAMES)[number];
 
@@ -21,5 +21,7 @@ export function startPeer(name: PeerName, folder: string, context: Context): Pro
       return PathPeer.start(BARE, folder, context);
     case 'unchecked':
       return PathPeer.start(UNCHECKED, folder, context);
+    case 'checked':
+      return PathPeer.start(CHECKED, folder, context);
   }
 }

@@ -10,7 +10,7 @@ import { expect } from 'chai';
 import { BenchCluster } from '../../bench/cluster.js';
 import { Generator } from '../../bench/generator.js';
 import { PAXOSD } from '../../bench/paths.js';
-import { BARE, PathPeer, UNCHECKED, type Path } from '../../bench/peer/paths.js';
+import { BARE, CHECKED, PathPeer, UNCHECKED, type Path } from '../../bench/peer/paths.js';
 import { startEtcd } from '../../bench/peer/etcd.js';
 import { SILENT } from '../../bench/progress.js';
 import { runBench, type BenchOptions } from '../../bench/run.js';
@@ -249,21 +249,22 @@ describe('bench', function () {
     expectReplicated(entriesIn(leader), followers.flatMap(entriesIn), 0);
   });
 
-  it('compares with an unchecked path that writes a record for each, as a node does', async () => {
-    const { leader, followers } = await filesOf(UNCHECKED);
-    const entriesIn = (text: string): number[] =>
-      [...text.matchAll(/^[0-9a-f]{8} accepted \{.*\}\n/gm)].map(([line]) => {
-        const record = textOfLine(Buffer.from(line, 'latin1'))?.replace('accepted ', '');
-        expect(record, line).to.be.a('string');
-        const decoded = decodeMessage(record ?? '');
-        expect(decoded.ok && decoded.message.type, line).to.equal(MessageType.AcceptRequest);
-        if (decoded.ok && decoded.from !== undefined) senders.add(formatAddress(decoded.from));
-        return decoded.ok && 'entry' in decoded.message ? decoded.message.entry : NaN;
-      });
-    const senders = new Set<string>();
-    expectReplicated(entriesIn(leader), followers.flatMap(entriesIn), 1);
-    expect(senders, 'all are of the leader').to.have.length(1);
-  });
+  for (const path of [UNCHECKED, CHECKED])
+    it(`compares with a path, "${path.name}", that writes a record for each, as a node does`, async () => {
+      const { leader, followers } = await filesOf(path);
+      const entriesIn = (text: string): number[] =>
+        [...text.matchAll(/^[0-9a-f]{8} accepted \{.*\}\n/gm)].map(([line]) => {
+          const record = textOfLine(Buffer.from(line, 'latin1'))?.replace('accepted ', '');
+          expect(record, line).to.be.a('string');
+          const decoded = decodeMessage(record ?? '');
+          expect(decoded.ok && decoded.message.type, line).to.equal(MessageType.AcceptRequest);
+          if (decoded.ok && decoded.from !== undefined) senders.add(formatAddress(decoded.from));
+          return decoded.ok && 'entry' in decoded.message ? decoded.message.entry : NaN;
+        });
+      const senders = new Set<string>();
+      expectReplicated(entriesIn(leader), followers.flatMap(entriesIn), 1);
+      expect(senders, 'all are of the leader').to.have.length(1);
+    });
 
   it('says what is missing where etcd is not installed', async () => {
     const { PATH } = process.env;
