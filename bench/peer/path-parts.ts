@@ -5,7 +5,7 @@ import { LOOPBACK } from '../paths.js';
 import type { LogFile } from './log-file.js';
 import { MAX_DATAGRAM_TEXT } from './path-node.js';
 
-/* What the paths that speak the specification's messages have in common. */
+/* What the paths that speak the specification's messages have in common. They take each byte of a text for a character. */
 
 /** The records of one flush, as a group of a journal. */
 export class Group {
@@ -29,12 +29,12 @@ export function sendLines(udp: UdpSocket, lines: readonly string[], ports: reado
   let text = '';
   for (const line of lines) {
     if (text.length + line.length > MAX_DATAGRAM_TEXT) {
-      datagrams.push(Buffer.from(text, 'utf8'));
+      datagrams.push(Buffer.from(text, 'latin1'));
       text = '';
     }
     text += line;
   }
-  datagrams.push(Buffer.from(text, 'utf8'));
+  datagrams.push(Buffer.from(text, 'latin1'));
   for (const datagram of datagrams) for (const port of ports) udp.send(datagram, port, LOOPBACK);
 }
 
@@ -53,7 +53,7 @@ export class Outputs {
   }
 
   #leave(): void {
-    for (const [socket, text] of this.#texts) socket.write(text, 'utf8');
+    for (const [socket, text] of this.#texts) socket.write(text, 'latin1');
     this.#texts.clear();
   }
 }

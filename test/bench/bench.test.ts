@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, fork } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -9,7 +10,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { BenchCluster } from '../../bench/cluster.js';
 import { Generator } from '../../bench/generator.js';
-import { PAXOSD } from '../../bench/paths.js';
+import { benchProgram, PAXOSD } from '../../bench/paths.js';
 import { BARE, CHECKED, PathPeer, UNCHECKED, type Path } from '../../bench/peer/paths.js';
 import { startEtcd } from '../../bench/peer/etcd.js';
 import { SILENT } from '../../bench/progress.js';
@@ -265,6 +266,44 @@ describe('bench', function () {
       expectReplicated(entriesIn(leader), followers.flatMap(entriesIn), 1);
       expect(senders, 'all are of the leader').to.have.length(1);
     });
+
+  it('has a checked path whose followers take only what they may', async () => {
+    const child = fork(benchProgram(CHECKED.program), [join(folder, 'log')]);
+    const exited = once(child, 'exit');
+    const leader = createSocket('udp4').bind(0, '127.0.0.1');
+    try {
+      const [[port]] = (await Promise.all([once(child, 'message'), once(leader, 'listening')])) as [
+        [number],
+        [],
+      ];
+      const self = { address: '127.0.0.1', port: String(leader.address().port) };
+      const ask = (at: number, round: number, value: string, from = self): string =>
+        `{"type":4,"fromaddress":"${from.address}","fromport":"${from.port}",` +
+        `"request":{"id":1,"no":${at},"entry":${at}},"entry":${at},"round":${round},"value":${value}}`;
+      const refused = [
+        'nonsense',
+        ask(1, 2, '3'),
+        ask(1, 2, '"x"', { ...self, port: '1' }),
+        ask(1, 2, '"x"').replace('"entry":1,"round"', '"entry":9,"round"'),
+      ];
+      const asked = [
+        ...refused,
+        ask(1, 2, '"a"'),
+        ask(1, 2, '"other"'),
+        ask(2, 1, '"late"'),
+        ask(3, 2, '"b"'),
+      ];
+      const answered = once(leader, 'message');
+      leader.send(asked.map((text) => `${text}\n`).join(''), port, '127.0.0.1');
+      const [answers] = (await answered) as [Buffer];
+      const texts = answers.toString().trimEnd().split('\n');
+      expect(texts.map((text) => (JSON.parse(text) as { value: string }).value)).to.deep.equal(['a', 'b']);
+    } finally {
+      leader.close();
+      child.disconnect();
+      await exited;
+    }
+  });
 
   it('says what is missing where etcd is not installed', async () => {
     const { PATH } = process.env;

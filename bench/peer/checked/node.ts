@@ -76,7 +76,7 @@ function isVote(m: Unknown<Vote>): m is Vote {
 /** The votes, or what asks for them, that a datagram of this agent holds. */
 function votesIn(bytes: Buffer, type: Vote['type'], port: number): Vote[] {
   const votes: Vote[] = [];
-  for (const line of bytes.toString('utf8', 0, bytes.length - 1).split('\n')) {
+  for (const line of bytes.toString('latin1', 0, bytes.length - 1).split('\n')) {
     const vote = parsed(line);
     if (vote === undefined || !isVote(vote) || vote.type !== type) continue;
     if (vote.fromaddress === LOOPBACK && vote.fromport === String(port)) votes.push(vote);
@@ -98,6 +98,7 @@ function isSame(a: Decree, b: Decree): boolean {
 class Chosen {
   committed = 1;
   readonly #sessions = new Map<number, Map<number, number>>();
+  /** The latest, as a node keeps them for who asks; here nobody does. */
   readonly #decrees = new Array<Decree | undefined>(KEPT_ENTRIES).fill(undefined);
 
   /** Whether a request was executed. */
@@ -191,8 +192,8 @@ interface Proposal {
   readonly entry: number;
   readonly socket: Socket;
   readonly decree: Decree;
-  /** The agents that voted for it, as bits. */
-  votes: number;
+  /** Whether a follower has. */
+  voted: boolean;
 }
 
 class Leader {
@@ -224,8 +225,8 @@ class Leader {
   ) {
     this.#sender = senderOf(udp);
     udp.on('message', (bytes, { port }) => {
-      for (const vote of votesIn(bytes, MessageType.Accepted, port))
-        this.#count(vote, 1 << followers.indexOf(port));
+      if (!followers.includes(port)) return;
+      for (const vote of votesIn(bytes, MessageType.Accepted, port)) this.#count(vote);
       this.#advance();
     });
     setInterval(() => this.#sendAgain(), SEND_AGAIN_MS);
@@ -255,7 +256,7 @@ class Leader {
     const name = `${id}.${no}`;
     if (this.#chosen.has(id, no) || this.#open.has(name)) return;
     this.#open.add(name);
-    const proposal = { entry: this.#entries++, socket, decree: { id, no, value }, votes: 0 };
+    const proposal = { entry: this.#entries++, socket, decree: { id, no, value }, voted: false };
     this.#proposals.set(proposal.entry, proposal);
     this.#waiting.push(proposal);
     if (this.#scheduled) return;
@@ -293,10 +294,10 @@ class Leader {
     );
   }
 
-  #count({ request, entry, round, value }: Vote, voter: number): void {
+  #count({ request, entry, round, value }: Vote): void {
     const proposal = this.#proposals.get(entry);
     if (proposal === undefined || round !== ROUND) return;
-    if (isSame(proposal.decree, { id: request.id, no: request.no, value })) proposal.votes |= voter;
+    if (isSame(proposal.decree, { id: request.id, no: request.no, value })) proposal.voted = true;
   }
 
   /** All that is not chosen, when nothing was sent for so long. */
@@ -317,7 +318,7 @@ class Leader {
     let log = '';
     for (let entry = this.#chosen.committed; entry < this.#durable; entry++) {
       const proposal = this.#proposals.get(entry);
-      if (proposal === undefined || proposal.votes === 0) break;
+      if (proposal?.voted !== true) break;
       const { id, no, value } = proposal.decree;
       this.#proposals.delete(entry);
       this.#open.delete(`${id}.${no}`);
@@ -327,7 +328,7 @@ class Leader {
       log += `{"type":12${this.#sender},"request":${request},"entry":${entry},"value":${JSON.stringify(value)}}\n`;
     }
     this.#writeNext();
-    if (log !== '') app.write(log);
+    if (log !== '') app.write(log, 'latin1');
   }
 
   #answer({ entry, value }: Unknown<Vote>): void {
