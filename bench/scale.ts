@@ -7,7 +7,7 @@ export interface Scale {
   readonly rounds: number;
   readonly warm_up_ms: number;
   readonly measure_ms: number;
-  /** Load on processes that have just been started, before the first measurement: they compile what is used much. */
+  /** A load on processes that have just been started, before the first measurement: they compile what is used much. */
   readonly compile_ms: number;
   /** Leaders killed. */
   readonly failovers: number;
@@ -34,7 +34,7 @@ export const TINY: Scale = {
   rounds: 1,
   warm_up_ms: 50,
   measure_ms: 300,
-  compile_ms: 0,
+  compile_ms: 100,
   failovers: 1,
   short_history: 200,
   long_history: 600,

@@ -42,9 +42,15 @@ interface Round {
   readonly errors?: number;
 }
 
+/** How long a load goes on. */
+interface Times {
+  readonly warm_up_ms: number;
+  readonly measure_ms: number;
+}
+
 interface System {
   readonly name: string;
-  run(shape: Shape): Promise<Round>;
+  run(shape: Shape, times: Times): Promise<Round>;
 }
 
 /** Rounds of a system under a shape. */
@@ -62,7 +68,8 @@ export function closedMeasure(
   return {
     name: 'closed',
     title: 'Closed loops',
-    steps: ({ rounds }) => rounds * shapes.length * (2 + peers.count),
+    steps: ({ rounds, compile_ms }) =>
+      (rounds + (compile_ms > 0 ? 1 : 0)) * shapes.length * (2 + peers.count),
     run: async (context) => {
       const others = await peers.start(context);
       try {
@@ -70,7 +77,7 @@ export function closedMeasure(
         try {
           const systems = [
             ours(context, cluster),
-            ...others.map((other) => another(context, other)),
+            ...others.map((other) => another(other)),
             ceiling(context),
           ];
           return report(context, await runRounds(context, shapes, systems), others);
@@ -89,59 +96,70 @@ async function runRounds(
   shapes: readonly Shape[],
   systems: readonly System[],
 ): Promise<Row[]> {
+  const { compile_ms, rounds, warm_up_ms, measure_ms } = context.scale;
+  // What a process compiles depends on the load: few clients run other code than many do, and run it less often.
+  if (compile_ms > 0)
+    await runRound(context, shapes, systems, 'unmeasured', { warm_up_ms: 0, measure_ms: compile_ms });
   const rows: Row[] = shapes.flatMap((shape) =>
     systems.map(({ name }) => ({ shape, system: name, rounds: [] })),
   );
-  for (let round = 1; round <= context.scale.rounds; round++) {
-    for (const shape of shapes) {
-      for (const system of systems) {
-        const { name } = system;
-        context.step(`${name}, ${shape.clients} × ${shape.in_flight}, round ${round}`);
-        rows.find((row) => row.shape === shape && row.system === name)?.rounds.push(await system.run(shape));
-      }
-    }
+  for (let round = 1; round <= rounds; round++) {
+    const measured = await runRound(context, shapes, systems, `round ${round}`, { warm_up_ms, measure_ms });
+    measured.forEach((each, i) => rows[i]?.rounds.push(each));
   }
   return rows;
+}
+
+/** Each shape on each system once. */
+async function runRound(
+  context: Context,
+  shapes: readonly Shape[],
+  systems: readonly System[],
+  title: string,
+  times: Times,
+): Promise<Round[]> {
+  const rounds: Round[] = [];
+  for (const shape of shapes) {
+    for (const system of systems) {
+      context.step(`${system.name}, ${shape.clients} × ${shape.in_flight}, ${title}`);
+      rounds.push(await system.run(shape, times));
+    }
+  }
+  return rounds;
 }
 
 function ours(context: Context, cluster: BenchCluster): System {
   return {
     name: 'paxosd',
-    run: async ({ clients, in_flight }) => {
-      const { result, cost } = await measureLoad(
-        context,
-        cluster,
-        closedLoop(context, cluster, { clients, in_flight }),
-      );
+    run: async ({ clients, in_flight }, times) => {
+      const plan = { ...closedLoop(context, cluster, { clients, in_flight }), ...times };
+      const { result, cost } = await measureLoad(context, cluster, plan);
       return { per_second: result.per_second, latency: result.latency, cost, result };
     },
   };
 }
 
-function another({ scale }: Context, peer: Peer): System {
-  const { warm_up_ms, measure_ms } = scale;
+function another(peer: Peer): System {
   return {
     name: peer.name,
-    run: ({ clients, in_flight }) =>
-      peer.run({ clients, in_flight, value_bytes: VALUE_BYTES, warm_up_ms, measure_ms }),
+    run: ({ clients, in_flight }, times) =>
+      peer.run({ clients, in_flight, value_bytes: VALUE_BYTES, ...times }),
   };
 }
 
 /** The same load on a server that answers without doing anything. */
-function ceiling({ echo, generator, scale }: Context): System {
+function ceiling({ echo, generator }: Context): System {
   return {
     name: 'no work',
-    run: async ({ clients, in_flight }) => {
+    run: async ({ clients, in_flight }, times) => {
       const before = cpu_us(generator.pid);
-      const { warm_up_ms, measure_ms } = scale;
       const servers = [{ address: LOOPBACK, port: String(echo.ports.answers) }];
       const result = await generator.run({
         servers,
         clients,
         in_flight,
         value_bytes: VALUE_BYTES,
-        warm_up_ms,
-        measure_ms,
+        ...times,
       });
       const used = (cpu_us(generator.pid) - before) / Math.max(1, result.totals.answered);
       return { per_second: result.per_second, latency: result.latency, cost: { generator: used }, result };
@@ -154,7 +172,8 @@ function report(context: Context, rows: readonly Row[], peers: readonly Peer[]):
     title: 'Closed loops',
     text: [
       `Clients put values of ${VALUE_BYTES} bytes; each has a connection of its own and keeps so many requests in flight. ` +
-        'Every system gets every load in turn, in each round. Medians over the rounds, with the least and the greatest.',
+        'Every system gets every load in turn, in each round, and once before the first without being measured. Medians ' +
+        'over the rounds, with the least and the greatest.',
       '"no work" is the same load on a process that answers every line without doing anything: what the load ' +
         'generator itself can do.',
       ...peers.map(({ name, description }) => `${name}: ${description}.`),

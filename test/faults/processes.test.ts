@@ -198,7 +198,7 @@ describe(tracedTitle(judgedTitle('faults: processes that die')), function () {
       expect(rival.stderr).to.match(new RegExp(`in use by (process ${winner.pid}|another process)`));
       expect(rival.stderr).to.contain(node.directory);
     }
-    // What it promised before, it chooses anew once it leads; what comes after is answered after that.
+    // What it had accepted before, it chooses anew once it leads; what comes after is answered after that.
     expect((await all.client().request('after')).value).to.equal('after');
     expect((await all.client().query(entry)).value).to.equal('before');
   });
