@@ -75,7 +75,6 @@ export async function warmCluster(context: Context, nodes?: number): Promise<Ben
 /** Loads a cluster that has just been started, without measuring. */
 export async function warmUp(context: Context, cluster: BenchCluster): Promise<void> {
   const { compile_ms } = context.scale;
-  if (compile_ms === 0) return;
   const plan = { ...closedLoop(context, cluster, PIPELINED), warm_up_ms: 0, measure_ms: compile_ms };
   await context.generator.run(plan);
 }

@@ -43,10 +43,7 @@ interface Round {
 }
 
 /** How long a load goes on. */
-interface Times {
-  readonly warm_up_ms: number;
-  readonly measure_ms: number;
-}
+type Times = Pick<Scale, 'warm_up_ms' | 'measure_ms'>;
 
 interface System {
   readonly name: string;
@@ -68,8 +65,7 @@ export function closedMeasure(
   return {
     name: 'closed',
     title: 'Closed loops',
-    steps: ({ rounds, compile_ms }) =>
-      (rounds + (compile_ms > 0 ? 1 : 0)) * shapes.length * (2 + peers.count),
+    steps: ({ rounds }) => (1 + rounds) * shapes.length * (2 + peers.count),
     run: async (context) => {
       const others = await peers.start(context);
       try {
@@ -98,8 +94,7 @@ async function runRounds(
 ): Promise<Row[]> {
   const { compile_ms, rounds, warm_up_ms, measure_ms } = context.scale;
   // What a process compiles depends on the load: few clients run other code than many do, and run it less often.
-  if (compile_ms > 0)
-    await runRound(context, shapes, systems, 'unmeasured', { warm_up_ms: 0, measure_ms: compile_ms });
+  await runRound(context, shapes, systems, 'unmeasured', { warm_up_ms: 0, measure_ms: compile_ms });
   const rows: Row[] = shapes.flatMap((shape) =>
     systems.map(({ name }) => ({ shape, system: name, rounds: [] })),
   );

@@ -83,7 +83,7 @@ export class PathPeer implements Peer {
     const peer = new PathPeer(path, generator, await startProcesses(path, own));
     const { compile_ms } = scale;
     const load = { ...PIPELINED, value_bytes: VALUE_BYTES, warm_up_ms: 0, measure_ms: compile_ms };
-    if (compile_ms > 0) await peer.run(load);
+    await peer.run(load);
     return peer;
   }
 
