@@ -1,4 +1,4 @@
-import type { Decree } from './decree.js';
+import { lengthOf, type Decree } from './decree.js';
 import type { EntryMap } from './entry-map.js';
 import type { AgentIndex, Entry, Round } from './ids.js';
 import { MAX_HELD_ENTRIES, MAX_HELD_LENGTH } from './limits.js';
@@ -19,7 +19,7 @@ export interface Acceptances {
 }
 
 export function keep(held: Acceptances, entry: Entry, acceptance: Acceptance): void {
-  held.held_length += acceptance.decree.value.length - lengthAt(held, entry);
+  held.held_length += lengthOf(acceptance.decree) - lengthAt(held, entry);
   held.accepted.set(entry, acceptance);
 }
 
@@ -35,5 +35,6 @@ export function isFull({ accepted, held_length }: Acceptances): boolean {
 }
 
 function lengthAt({ accepted }: Acceptances, entry: Entry): number {
-  return accepted.get(entry)?.decree.value.length ?? 0;
+  const held = accepted.get(entry);
+  return held === undefined ? 0 : lengthOf(held.decree);
 }

@@ -13,6 +13,8 @@ export interface Request {
 /** What an entry of the log holds: a value and the request it came from. Paxos chooses one decree per entry. */
 export interface Decree extends Request {
   readonly value: string;
+  /** Of the value, about: for a decree that would have to read it first. */
+  readonly length?: number;
 }
 
 export const NO_REQUEST: Request = { id: NO_CLIENT, no: 0 as RequestNumber, noset: false };
@@ -30,6 +32,11 @@ export function isNoOp(decree: Decree): boolean {
  */
 export function decreeOf({ id, no, noset }: Request, value: string): Decree {
   return { id, no, noset, value };
+}
+
+/** How long the value is: what it costs to keep. The same for a decree as long as there is one. */
+export function lengthOf(decree: Decree): number {
+  return decree.length ?? decree.value.length;
 }
 
 /** Two values are the same only if (id, no, noset, value) are (spec.md, "Encoding"). */

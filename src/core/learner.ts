@@ -1,5 +1,5 @@
 import { forget } from './acceptances.js';
-import { isNoOp, sameDecree, type Decree } from './decree.js';
+import { isNoOp, lengthOf, sameDecree, type Decree } from './decree.js';
 import { EntryMap, MANY_SLOTS } from './entry-map.js';
 import { entry as entryOf, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
@@ -150,7 +150,7 @@ export function advance(learner: LearnerState): Folded[] {
     if (decree === undefined) return folded;
     folded.push({ entry, decree, verdict: fold(learner, entry, decree) });
     learner.committed = entryOf(entry + 1);
-    learner.retained_length += decree.value.length;
+    learner.retained_length += lengthOf(decree);
   }
 }
 
@@ -180,7 +180,8 @@ export function evict(agent: Pick<AgentState, 'learner' | 'acceptor'>): void {
       learner.retained_length > RETAINED_VALUE_LENGTH)
   ) {
     const entry = learner.retained;
-    learner.retained_length -= learner.chosen.get(entry)?.value.length ?? 0;
+    const decree = learner.chosen.get(entry);
+    if (decree !== undefined) learner.retained_length -= lengthOf(decree);
     learner.chosen.delete(entry);
     forget(acceptor, entry);
     learner.retained = entryOf(entry + 1);

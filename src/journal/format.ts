@@ -1,9 +1,10 @@
 import { crc32 } from 'node:zlib';
-import { formatAddress, indexOfAddress, type Address } from '../core/address.js';
+import { formatAddress, indexOfAddress, sameAddress, type Address } from '../core/address.js';
 import { decreeOf, NO_REQUEST, type Request } from '../core/decree.js';
 import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
+import { ChosenLine } from '../wire/chosen-line.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 
 /**
@@ -246,14 +247,22 @@ export function isZero(bytes: Buffer): boolean {
   return true;
 }
 
+const LEARNT = 'learnt ';
+const LEARNT_BYTES = Buffer.from(LEARNT);
+
+/** The text of a record; or a line that came as the journal is to hold it, behind the verdict that it was learnt. */
+export type RecordSource = string | ChosenLine;
+
 /** How many bytes the line of `text` takes. */
-export function lineBytes(text: string): number {
-  return Buffer.byteLength(text) + LINE_OVERHEAD_BYTES;
+export function lineBytes(text: RecordSource): number {
+  const bytes =
+    typeof text === 'string' ? Buffer.byteLength(text) : LEARNT_BYTES.length + text.end - text.start;
+  return bytes + LINE_OVERHEAD_BYTES;
 }
 
 /** How many it takes at most, if its characters are not looked at: three for each of UTF-16. */
-export function mostBytes(text: string): number {
-  return 3 * text.length + LINE_OVERHEAD_BYTES;
+export function mostBytes(text: RecordSource): number {
+  return typeof text === 'string' ? 3 * text.length + LINE_OVERHEAD_BYTES : lineBytes(text);
 }
 
 const INITIAL_GROUP_BYTES = 16 * 1024;
@@ -266,11 +275,13 @@ export class GroupBuilder {
   private buffer = Buffer.allocUnsafeSlow(INITIAL_GROUP_BYTES);
 
   /** Adds a record's line; its place is counted from the beginning of the header. */
-  append(text: string): number {
+  append(text: RecordSource): number {
     const start = this.length;
     const most = start + mostBytes(text);
     if (most > this.buffer.length) this.grow(most);
-    const end = start + CHECKSUM_BYTES + this.buffer.write(text, start + CHECKSUM_BYTES, 'utf8') + 1;
+    const at = start + CHECKSUM_BYTES;
+    const length = typeof text === 'string' ? this.buffer.write(text, at, 'utf8') : this.copy(text, at);
+    const end = at + length + 1;
     writeChecksum(this.buffer, start, end - 1);
     this.buffer[end - 1] = NEWLINE;
     this.length = end;
@@ -291,11 +302,29 @@ export class GroupBuilder {
     this.length = GROUP_HEADER_BYTES;
   }
 
+  private copy({ bytes, start, end }: ChosenLine, at: number): number {
+    for (let i = 0; i < LEARNT_BYTES.length; i++) this.buffer[at + i] = LEARNT_BYTES[i] ?? 0;
+    return LEARNT_BYTES.length + bytes.copy(this.buffer, at + LEARNT_BYTES.length, start, end);
+  }
+
   private grow(needed: number): void {
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.buffer.length));
     this.buffer.copy(larger, 0, 0, this.length);
     this.buffer = larger;
   }
+}
+
+/** What is written down of a record: the line that its message came in, where there is one, or its text. */
+export function recordSource(record: JournalRecord, members: Members): RecordSource {
+  return receivedLine(record, members) ?? encodeRecord(record, members);
+}
+
+function receivedLine(record: JournalRecord, { agents }: Members): ChosenLine | undefined {
+  if (record.verdict !== 'learnt' || !(record.decree instanceof ChosenLine)) return undefined;
+  const { decree, entry, peer } = record;
+  const sender = agents[peer];
+  const isItsOwn = sender !== undefined && decree.entry === entry && sameAddress(decree.from, sender);
+  return isItsOwn ? decree : undefined;
 }
 
 /** The text of a record: its verdict, and the message that it was passed on. */
@@ -344,7 +373,7 @@ export function decreeStart(text: string): number | undefined {
   return DECREE_VERDICTS.find((verdict) => text.startsWith(verdict))?.length;
 }
 
-const DECREE_VERDICTS = ['accepted ', 'learnt '];
+const DECREE_VERDICTS = ['accepted ', LEARNT];
 
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };

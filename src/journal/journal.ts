@@ -12,15 +12,16 @@ import {
 } from './entry-reader.js';
 import { leaveMark } from './failure-mark.js';
 import {
-  encodeRecord,
   GroupBuilder,
   GROUP_HEADER_BYTES,
   lineBytes,
   mostBytes,
+  recordSource,
   MAX_GROUP_BYTES,
   MAX_RECORD_BYTES,
   MAX_SEGMENT_HEADER_BYTES,
   type Members,
+  type RecordSource,
 } from './format.js';
 import { membersOf, readIdentity, stampOf, type Identity } from './identity.js';
 import { describeError, JournalError } from './journal-error.js';
@@ -165,7 +166,7 @@ class GroupCommitJournal implements Journal {
 
   append(record: JournalRecord): Position {
     if (this.closing) throw new Error('the journal is closed');
-    const text = encodeRecord(record, this.members);
+    const text = recordSource(record, this.members);
     const group = this.failed ? undefined : this.groupFor(text);
     this.appended = position(this.appended + 1);
     if (group === undefined) return this.appended;
@@ -218,7 +219,7 @@ class GroupCommitJournal implements Journal {
   }
 
   /** The group that a record of this text is put into. Throws if it is too long for any. */
-  private groupFor(text: string): Group {
+  private groupFor(text: RecordSource): Group {
     const last = this.queue[this.queue.length - 1];
     const room = last ? this.max_group_bytes + GROUP_HEADER_BYTES - last.builder.length : 0;
     // Nearly always there is room for so many that they needn't be counted.

@@ -1,9 +1,10 @@
 import { connect, type Socket } from 'node:net';
 
 import { formatAddress, sameAddress, type Address } from '../core/address.js';
-import { NO_REQUEST, type Decree } from '../core/decree.js';
+import { decreeOf, NO_REQUEST, type Decree } from '../core/decree.js';
 import { entry, type Entry } from '../core/ids.js';
-import { MESSAGE_NAMES, MessageType, type LogResponse, type Message } from '../core/message.js';
+import { MESSAGE_NAMES, MessageType, type Message } from '../core/message.js';
+import { ChosenLineReader } from '../wire/chosen-line.js';
 import { encodeMessage, type Decoded } from '../wire/codec.js';
 import { MessageReader } from '../wire/message-reader.js';
 import { afterPolling } from './after-polling.js';
@@ -18,6 +19,8 @@ const IDLE_TIMEOUT_MS = 2_000;
 
 /** The largest entry under the worst escaping fits four times. */
 const MAX_LINE_BYTES = 256 * 1024;
+
+const NEWLINE = 0x0a;
 
 export interface FetchOptions {
   /** Stands as sender in the request, and is the address connected from: a peer keeps places for its peers. */
@@ -53,9 +56,17 @@ export function fetchLog(options: FetchOptions): LogFetch {
 class Fetch implements LogFetch {
   readonly #options: FetchOptions;
   readonly #socket: Socket;
-  /** What has arrived; some of it waits while the stream is paused. */
+  /** What has arrived and nobody has looked at; there is more than one only while the stream is paused. */
+  #chunks: Buffer[] = [];
+  /** Where the rest of the first begins. */
+  #at = 0;
+  /** Reads what is as usual, and that is nearly everything. */
+  readonly #lines: ChosenLineReader;
+  /** Reads all else: a line that two chunks share, and what needs a closer look. */
   readonly #input: MessageReader;
   #input_over = false;
+  /** The reader knows that it is over. */
+  #ended = false;
   #next: Entry;
   #over = false;
   #connected = false;
@@ -67,6 +78,7 @@ class Fetch implements LogFetch {
   constructor(options: FetchOptions) {
     this.#options = options;
     this.#next = options.first;
+    this.#lines = new ChosenLineReader(options.peer);
     this.#input = new MessageReader({ max_line_bytes: MAX_LINE_BYTES });
     const { peer, self } = options;
     this.#socket = connect({
@@ -84,6 +96,7 @@ class Fetch implements LogFetch {
     this.#over = true;
     clearTimeout(this.#timer);
     this.#input.clear();
+    this.#chunks = [];
     this.#socket.destroy();
   }
 
@@ -118,12 +131,11 @@ class Fetch implements LogFetch {
     });
     this.#socket.on('data', (chunk: Buffer) => {
       this.#signs++;
-      this.#input.put(chunk);
+      this.#chunks.push(chunk);
       this.#handleInput();
     });
     this.#socket.once('end', () => {
       this.#input_over = true;
-      this.#input.end();
       this.#handleInput();
     });
   }
@@ -132,10 +144,42 @@ class Fetch implements LogFetch {
   #handleInput(): void {
     while (!this.#paused && !this.#over) {
       const taken = this.#input.take();
-      if (taken === undefined) break;
-      this.#receive(taken.decoded);
+      if (taken !== undefined) this.#receive(taken.decoded);
+      else if (!this.#readOn()) return;
     }
-    if (this.#input_over && this.#input.waiting === 0) this.#end('the peer ended the stream');
+  }
+
+  /** Reads a line, or gives it to the reader that reads any; false when nothing is left. */
+  #readOn(): boolean {
+    const [chunk] = this.#chunks;
+    if (chunk === undefined) return this.#readEnd();
+    const line = this.#input.isBetween ? this.#lines.read(chunk, this.#at) : undefined;
+    if (line === undefined) this.#putLine(chunk);
+    else {
+      this.#at = line.end + 1;
+      this.#take(line.entry, line);
+    }
+    if (this.#at === chunk.length) {
+      this.#chunks.shift();
+      this.#at = 0;
+    }
+    return true;
+  }
+
+  #putLine(chunk: Buffer): void {
+    const newline = chunk.indexOf(NEWLINE, this.#at);
+    const end = newline < 0 ? chunk.length : newline + 1;
+    this.#input.put(chunk.subarray(this.#at, end));
+    this.#at = end;
+  }
+
+  /** What the end of the stream completes may still be an entry. */
+  #readEnd(): boolean {
+    if (!this.#input_over) return false;
+    if (this.#ended) this.#end('the peer ended the stream');
+    this.#ended = true;
+    this.#input.end();
+    return true;
   }
 
   #receive(decoded: Decoded): void {
@@ -150,20 +194,20 @@ class Fetch implements LogFetch {
   }
 
   #handle(message: Message): void {
-    if (message.type === MessageType.LogResponse) this.#take(message);
+    if (message.type === MessageType.LogResponse)
+      this.#take(message.entry, decreeOf(message.request, message.value));
     else if (message.type === MessageType.Error) this.#end(`the peer refused (${message.error})`);
     else if (message.type !== MessageType.Empty)
       this.#end(`the peer sent ${MESSAGE_NAMES[message.type] ?? 'a message'} where LogResponse was due`);
   }
 
-  #take(message: LogResponse): void {
-    if (message.entry !== this.#next) {
-      this.#end(`the peer sent entry ${message.entry} where ${this.#next} was due`);
+  #take(at: Entry, decree: Decree): void {
+    if (at !== this.#next) {
+      this.#end(`the peer sent entry ${at} where ${this.#next} was due`);
       return;
     }
-    this.#next = entry(this.#next + 1);
-    const { id, no, noset } = message.request;
-    this.#options.onEntry(message.entry, { id, no, noset, value: message.value });
+    this.#next = entry(at + 1);
+    this.#options.onEntry(at, decree);
   }
 
   /** Ends the stream unless there is a sign of life in every `timeout_ms`. A paused stream is not silent. */

@@ -39,6 +39,11 @@ export class MessageReader {
     return this.#waiting.length - this.#next + this.#found.length;
   }
 
+  /** Whether no text is under way: what comes next begins one. */
+  get isBetween(): boolean {
+    return this.#lines.isBetween;
+  }
+
   /** Takes what has come. */
   put(chunk: Buffer): void {
     let start = 0;

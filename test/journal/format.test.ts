@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { agentIndex } from '../../src/core/ids.js';
+import type { Address } from '../../src/core/address.js';
+import type { Decree } from '../../src/core/decree.js';
+import { agentIndex, entry as entryOf, round, type Entry } from '../../src/core/ids.js';
 import {
   differenceOfHeader,
   encodeRecord,
@@ -15,14 +17,23 @@ import {
   MAX_SEGMENT_HEADER_BYTES,
   parseGroupHeader,
   parseRecord,
+  recordSource,
   segmentHeader,
   splitGroup,
+  type RecordSource,
 } from '../../src/journal/format.js';
-import { accepted, AGENTS, MEMBERS, RECORDS, SELF } from './support.js';
+import { ChosenLineReader } from '../../src/wire/chosen-line.js';
+import { accepted, AGENTS, learnt, MEMBERS, RECORDS, SELF } from './support.js';
 
 const STAMP = { node: SELF, journal: '0123456789abcdef0123456789abcdef' };
 
-function build(texts: readonly string[], sequence = 7): Buffer {
+function parseLine(from: Address, line: string): { entry: Entry; decree: Decree } {
+  const decree = new ChosenLineReader(from).read(Buffer.from(`${line}\n`), 0);
+  if (decree === undefined) throw new Error(`not as usual: ${line}`);
+  return { entry: decree.entry, decree };
+}
+
+function build(texts: readonly RecordSource[], sequence = 7): Buffer {
   const group = new GroupBuilder();
   for (const text of texts) group.append(text);
   return Buffer.from(group.finish(sequence));
@@ -37,6 +48,29 @@ describe('journal format (spec.md, "Durability")', () => {
         expect(parseRecord(text, MEMBERS)).to.deep.equal({ ok: true, record });
       }),
     );
+  });
+
+  it('writes the line of a chosen entry as it came, and as it would have been written', () => {
+    const from = AGENTS[2]!;
+    const line = encodeRecord(learnt(5, 'a "quoted" value'), MEMBERS).slice('learnt '.length);
+    const { entry, decree } = parseLine(from, line);
+    const record = { verdict: 'learnt', entry, peer: agentIndex(2), decree } as const;
+    const source = recordSource(record, MEMBERS);
+    expect(source).to.equal(decree);
+    const text = encodeRecord(record, MEMBERS);
+    expect(text).to.equal(`learnt ${line}`);
+    expect(lineBytes(source)).to.equal(lineBytes(text));
+    // Behind others, and in a builder that has to grow for it.
+    const others = ['first', 'x'.repeat(20_000)];
+    expect(build([...others, source])).to.deep.equal(build([...others, text]));
+    expect(build(Array<RecordSource>(200).fill(source))).to.deep.equal(build(Array<string>(200).fill(text)));
+
+    for (const other of [
+      { ...record, entry: entryOf(6) },
+      { ...record, peer: agentIndex(0) },
+      { ...record, verdict: 'accepted', round: round(1), owner: agentIndex(2) },
+    ] as const)
+      expect(recordSource(other, MEMBERS)).to.equal(encodeRecord(other, MEMBERS));
   });
 
   it('writes the received message and the verdict on it, readable as text', () => {

@@ -47,7 +47,8 @@ describe('net: fetching the log of a peer', () => {
       self: { address: LOOPBACK, port: '7001' },
       peer,
       first: entry(0),
-      onEntry: (at, what) => entries.push({ entry: at, decree: what }),
+      onEntry: (at, { id, no, noset, value }) =>
+        entries.push({ entry: at, decree: { id, no, noset, value } }),
       onEnded: (reason) => ends.push(reason),
       ...options,
     });
@@ -71,13 +72,21 @@ describe('net: fetching the log of a peer', () => {
     return listener.address;
   }
 
-  /** A peer played by hand: every connection gets these bytes. */
-  async function impostor(answer: string | ((self: Address) => string)): Promise<Address> {
+  /** A peer played by hand: every connection gets these bytes, as many in each turn. */
+  async function impostor(
+    answer: string | ((self: Address) => string),
+    in_a_turn = Infinity,
+  ): Promise<Address> {
     const sockets: Socket[] = [];
     const server = createServer((socket) => {
       sockets.push(socket);
       socket.on('error', () => undefined);
-      socket.write(typeof answer === 'string' ? answer : answer(where()));
+      const bytes = Buffer.from(typeof answer === 'string' ? answer : answer(where()));
+      const writeFrom = (start: number): void => {
+        socket.write(bytes.subarray(start, start + in_a_turn));
+        if (start + in_a_turn < bytes.length) setImmediate(() => writeFrom(start + in_a_turn));
+      };
+      writeFrom(0);
     });
     const where = (): Address => ({
       address: LOOPBACK,
@@ -97,6 +106,15 @@ describe('net: fetching the log of a peer', () => {
       connection.send({ type: MessageType.LogResponse, request, entry: entry(n), value });
     }
   }
+
+  /** The log from entry 1 on. */
+  const linesOf = (from: Address, decrees: readonly Decree[]): string =>
+    decrees
+      .map(({ value, ...request }, i) =>
+        encodeMessage({ type: MessageType.LogResponse, request, entry: entry(i + 1), value }, from),
+      )
+      .map((line) => `${line}\n`)
+      .join('');
 
   const said = (from: Address, n: number): string =>
     encodeMessage({ type: MessageType.LogResponse, request: NO_REQUEST, entry: entry(n), value: 'x' }, from);
@@ -129,6 +147,23 @@ describe('net: fetching the log of a peer', () => {
     stream.resume();
     expect(await ends.next()).to.equal('the peer ended the stream');
     expect(entries.all).to.have.length(500);
+  });
+
+  it('gets the same whatever the pieces are in which it comes', async () => {
+    const values = ['plain', '"quoted"', 'é', '', 'two\nlines', '\u0001', 'x'.repeat(300)];
+    const decrees = Array.from({ length: 140 }, (_, n) => {
+      if (n % 5 === 3) return NO_OP;
+      return { ...decree(n + 1), value: values[n % values.length]! };
+    });
+    for (const size of [1, 7, 64, 300, 1_000, 100_000]) {
+      const address = await impostor((self) => linesOf(self, decrees), size);
+      const first = entry(1);
+      const { entries, ends } = fetch(address, { first });
+      const got = await entries.take(decrees.length);
+      expect(got.map((one) => one.decree)).to.deep.equal(decrees);
+      expect(got.map((one) => one.entry)).to.deep.equal(decrees.map((_, n) => n + 1));
+      expect(ends.all).to.be.empty;
+    }
   });
 
   it('ends with the peer’s reason when it is refused', async () => {
