@@ -3,7 +3,7 @@ import { NO_ROUND, type Entry } from '../core/ids.js';
 import { entry as entryOf } from '../core/ids.js';
 import type { JournalRecord, StoredEntry } from '../core/record.js';
 import type { EntryIndex, Location } from './entry-index.js';
-import { parseRecord, textOfLine, type Members } from './format.js';
+import { messageStart, parseRecord, textOfLine, type Members } from './format.js';
 import { corruption, JournalError } from './journal-error.js';
 import { segmentPath } from './segment.js';
 import { unreadable, type Storage, type StorageFile } from './storage.js';
@@ -22,13 +22,18 @@ export interface UnflushedEntry {
   readonly bytes: number;
 }
 
-/** An entry's record as it stands in the journal, unread but for its checksum: the verdict, a space, the message. */
-export interface RecordText {
-  readonly entry: Entry;
-  readonly text: string;
+/** Who takes entries as they stand in the journal, where they are on the disk. */
+export interface EntrySink {
+  /**
+   * Takes an entry out of the message in `bytes` from `start` up to `end`, which its record was made of and nobody has
+   * read; only now is it there. False if it wants the entry instead.
+   */
+  pass(bytes: Buffer, start: number, end: number, entry: Entry): boolean;
+  take(stored: StoredEntry): void;
 }
 
-type Take<T> = (path: string, place: Placed, bytes: Buffer, at: number) => T;
+/** Gets the bytes that hold a record's line from `at` on; only now are they there. */
+type TakeLine = (path: string, place: Placed, bytes: Buffer, at: number) => void;
 
 /** Records of neighbouring entries are fetched by one read of at most this many bytes. */
 const READ_AHEAD_BYTES = 256 * 1024;
@@ -64,6 +69,8 @@ export class EntryReader {
   /** The file that was read last, still open: who reads on in the log needs it again at once. */
   private idle: { readonly path: string; readonly file: StorageFile } | undefined;
   private closed = false;
+  /** Memory that was read into, and is used again: as many as there were reads at once. */
+  private readonly spares: Buffer[] = [];
   /** Reads that wait for one of MAX_READS_AT_ONCE to end, oldest first. */
   private readonly waiting = new Set<() => void>();
 
@@ -76,37 +83,51 @@ export class EntryReader {
   ) {}
 
   /** Consecutive entries from `first` on, up to the first that isn't held. */
-  readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]> {
-    return this.collect(first, limit, (path, place, bytes, at) => this.parse(path, place, bytes, at));
+  async readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]> {
+    const found: StoredEntry[] = [];
+    const take = (stored: StoredEntry): unknown => found.push(stored);
+    await this.visit(first, limit, take, (path, place, bytes, at) =>
+      take(this.parse(path, place, bytes, at)),
+    );
+    return found;
   }
 
-  /** The same, as texts where they are on the disk. */
-  readTexts(first: Entry, limit: ReadLimit): Promise<(StoredEntry | RecordText)[]> {
-    return this.collect<StoredEntry | RecordText>(first, limit, (path, place, bytes, at) => ({
-      entry: place.entry,
-      text: this.text(path, place, bytes, at),
-    }));
+  /** The same, for a sink, one after the other. */
+  readInto(first: Entry, limit: ReadLimit, sink: EntrySink): Promise<void> {
+    const take = (stored: StoredEntry): void => sink.take(stored);
+    return this.visit(first, limit, take, (path, place, bytes, at) => {
+      const end = at + place.bytes;
+      const start = messageStart(bytes, at, end);
+      if (start === undefined || !sink.pass(bytes, start, end - 1, place.entry))
+        take(this.parse(path, place, bytes, at));
+    });
   }
 
-  private async collect<T>(first: Entry, limit: ReadLimit, take: Take<T>): Promise<(T | StoredEntry)[]> {
-    const found: (T | StoredEntry)[] = [];
+  private async visit(
+    first: Entry,
+    limit: ReadLimit,
+    take: (stored: StoredEntry) => void,
+    takeLine: TakeLine,
+  ): Promise<void> {
+    let entries = 0;
     let bytes = 0;
-    while (found.length < limit.entries && (found.length === 0 || bytes < limit.bytes)) {
-      const next = entryOf(first + found.length);
-      const room = found.length === 0 ? Infinity : limit.bytes - bytes;
+    while (entries < limit.entries && (entries === 0 || bytes < limit.bytes)) {
+      const next = entryOf(first + entries);
+      const room = entries === 0 ? Infinity : limit.bytes - bytes;
       const pending = this.unflushed.get(next);
       if (pending) {
         if (pending.bytes > room) break;
-        found.push(pending.stored);
+        take(pending.stored);
+        entries++;
         bytes += pending.bytes;
         continue;
       }
-      const run = this.runFrom(next, limit.entries - found.length, limit.bytes - bytes, room);
+      const run = this.runFrom(next, limit.entries - entries, limit.bytes - bytes, room);
       if (run.length === 0) break;
-      found.push(...(await this.readRun(run, take)));
+      await this.readRun(run, takeLine);
+      entries += run.length;
       bytes += run.reduce((sum, place) => sum + place.bytes, 0);
     }
-    return found;
   }
 
   /**
@@ -132,31 +153,37 @@ export class EntryReader {
       ) {
         break;
       }
-      const { segment, offset, bytes: length } = place;
-      run.push({ segment, offset, bytes: length, entry });
+      run.push({ segment: place.segment, offset: place.offset, bytes: place.bytes, entry });
     }
     return run;
   }
 
   /** In its turn, so that what waits holds neither a file nor a buffer. */
-  private async readRun<T>(run: readonly Placed[], take: Take<T>): Promise<T[]> {
+  private async readRun(run: readonly Placed[], takeLine: TakeLine): Promise<void> {
     if (this.reading < MAX_READS_AT_ONCE) this.reading++;
     else await new Promise<void>((resolve) => this.waiting.add(resolve));
     try {
-      return await this.readPlaces(run, take);
+      await this.readPlaces(run, takeLine);
     } finally {
       this.passOn();
     }
   }
 
-  private async readPlaces<T>(run: readonly Placed[], take: Take<T>): Promise<T[]> {
+  private async readPlaces(run: readonly Placed[], takeLine: TakeLine): Promise<void> {
     const [start] = run;
     const last = run[run.length - 1];
-    if (!start || !last) return [];
+    if (!start || !last) return;
     const path = segmentPath(this.directory, start.segment);
-    const room = Buffer.allocUnsafe(last.offset + last.bytes - start.offset);
-    const bytes = room.subarray(0, await this.fill(path, room, start.offset));
-    return run.map((place) => take(path, place, bytes, place.offset - start.offset));
+    const length = last.offset + last.bytes - start.offset;
+    // Only the first of a run may be longer than what is read at once.
+    const room = length > READ_AHEAD_BYTES ? Buffer.allocUnsafe(length) : this.spareRoom();
+    const bytes = room.subarray(0, await this.fill(path, room.subarray(0, length), start.offset));
+    for (const place of run) takeLine(path, place, bytes, place.offset - start.offset);
+    if (room.length === READ_AHEAD_BYTES) this.spares.push(room);
+  }
+
+  private spareRoom(): Buffer {
+    return this.spares.pop() ?? Buffer.allocUnsafeSlow(READ_AHEAD_BYTES);
   }
 
   private async fill(path: string, bytes: Buffer, offset: number): Promise<number> {

@@ -5,6 +5,7 @@ import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
 import { ChosenLine } from '../wire/chosen-line.js';
+import { moveTo, place, stands } from '../wire/cursor.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 
 /**
@@ -96,10 +97,12 @@ function hasChecksum(bytes: Buffer, start: number, end: number): boolean {
 
 /** The text of a line, if the bytes from `start` to `end` are one line with a right checksum. */
 export function textOfLine(bytes: Buffer, start = 0, end = bytes.length): string | undefined {
-  if (end > bytes.length || end - start < LINE_OVERHEAD_BYTES || bytes[end - 1] !== NEWLINE) return undefined;
-  return hasChecksum(bytes, start, end - 1)
-    ? bytes.toString('utf8', start + CHECKSUM_BYTES, end - 1)
-    : undefined;
+  return isLine(bytes, start, end) ? bytes.toString('utf8', start + CHECKSUM_BYTES, end - 1) : undefined;
+}
+
+function isLine(bytes: Buffer, start: number, end: number): boolean {
+  if (end > bytes.length || end - start < LINE_OVERHEAD_BYTES || bytes[end - 1] !== NEWLINE) return false;
+  return hasChecksum(bytes, start, end - 1);
 }
 
 /** The header line of segment `number`, whose first group will be `first`. */
@@ -247,8 +250,7 @@ export function isZero(bytes: Buffer): boolean {
   return true;
 }
 
-const LEARNT = 'learnt ';
-const LEARNT_BYTES = Buffer.from(LEARNT);
+const LEARNT_BYTES = Buffer.from('learnt ');
 
 /** The text of a record; or a line that came as the journal is to hold it, behind the verdict that it was learnt. */
 export type RecordSource = string | ChosenLine;
@@ -368,12 +370,17 @@ function requestOf({ id, no, noset }: Request): Request {
   return { id, no, noset };
 }
 
-/** Where the message begins in the text of a record that holds a decree; undefined for any other. */
-export function decreeStart(text: string): number | undefined {
-  return DECREE_VERDICTS.find((verdict) => text.startsWith(verdict))?.length;
+/**
+ * Where the message of a record begins that holds a decree, if the bytes from `start` to `end` are its line with a right
+ * checksum; undefined for any other.
+ */
+export function messageStart(bytes: Buffer, start: number, end: number): number | undefined {
+  if (!isLine(bytes, start, end)) return undefined;
+  moveTo(start + CHECKSUM_BYTES);
+  return stands(bytes, ACCEPTED_BYTES) || stands(bytes, LEARNT_BYTES) ? place() : undefined;
 }
 
-const DECREE_VERDICTS = ['accepted ', LEARNT];
+const ACCEPTED_BYTES = Buffer.from('accepted ');
 
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };

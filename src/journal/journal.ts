@@ -8,7 +8,7 @@ import {
   storedEntry,
   type ReadLimit,
   type UnflushedEntry,
-  type RecordText,
+  type EntrySink,
 } from './entry-reader.js';
 import { leaveMark } from './failure-mark.js';
 import {
@@ -75,8 +75,8 @@ export interface Journal {
   read(entry: Entry): Promise<StoredEntry>;
   /** Consecutive entries from `first` on, up to the first that isn't held; empty if `first` isn't. */
   readRange(first: Entry, limit: ReadLimit): Promise<StoredEntry[]>;
-  /** The same, as their records stand in the journal where they are on the disk. */
-  readTexts(first: Entry, limit: ReadLimit): Promise<(StoredEntry | RecordText)[]>;
+  /** The same, for a sink, one after the other. */
+  readInto(first: Entry, limit: ReadLimit, sink: EntrySink): Promise<void>;
   size(): JournalSize;
   /** Writes what is pending, and closes. Nothing may be appended any more. */
   close(): Promise<void>;
@@ -197,8 +197,8 @@ class GroupCommitJournal implements Journal {
     return this.reader.readRange(first, limit);
   }
 
-  readTexts(first: Entry, limit: ReadLimit): Promise<(StoredEntry | RecordText)[]> {
-    return this.reader.readTexts(first, limit);
+  readInto(first: Entry, limit: ReadLimit, sink: EntrySink): Promise<void> {
+    return this.reader.readInto(first, limit, sink);
   }
 
   size(): JournalSize {

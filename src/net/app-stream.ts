@@ -29,13 +29,13 @@ export interface AppSource {
    */
   read(first: Entry, limit: ReadLimit): Promise<readonly StoredEntry[]>;
   /** The same entries, each as the LogResponse in which this node passes it on as it was chosen. */
-  readLines(first: Entry, limit: ReadLimit): Promise<readonly LogLine[]>;
+  readLines(first: Entry, limit: ReadLimit): Promise<LogLines>;
 }
 
-/** An entry as a LogResponse: one line of JSON, without the newline. */
-export interface LogLine {
-  readonly entry: Entry;
-  readonly line: string;
+/** Consecutive entries, each as a LogResponse: one line of JSON, with its newline. */
+export interface LogLines {
+  readonly entries: number;
+  readonly bytes: Buffer;
 }
 
 export interface ReadLimit {

@@ -171,20 +171,34 @@ export class ClientConnection implements InputSource, TurnListener {
 
   /** Sends complete lines, each with its newline, that the caller has encoded. As `send` otherwise. */
   sendRaw(lines: string): boolean {
+    if (!this.#hold(lines.length)) return false;
+    this.#pending.push(lines);
+    this.#pending_bytes += lines.length;
+    if (this.#pending_bytes >= WRITE_NOW_BYTES) this.flush();
+    else this.#leaveSoon();
+    return this.writable;
+  }
+
+  /** The same for many lines, which leave at once. They must not be changed any more. */
+  sendBytes(lines: Buffer): boolean {
+    this.flush();
+    if (!this.#hold(lines.length)) return false;
+    this.#written_bytes += lines.length;
+    this.#socket.write(lines, (error) => this.#written(lines.length, error));
+    return this.writable;
+  }
+
+  /** Counts what is to be sent. False if it isn't: the connection is closing, or its reader too slow. */
+  #hold(bytes: number): boolean {
     if (this.#state !== 'open') return false;
-    const bytes = lines.length;
     const own_bytes = this.buffered_bytes + bytes;
     const { limits, budget } = this.#context;
     if (own_bytes > limits.max_buffered_bytes || budget.exceededBy(own_bytes, bytes)) {
       this.#cutSlowReader();
       return false;
     }
-    this.#pending.push(lines);
-    this.#pending_bytes += bytes;
     budget.hold(bytes);
-    if (this.#pending_bytes >= WRITE_NOW_BYTES) this.flush();
-    else this.#leaveSoon();
-    return this.writable;
+    return true;
   }
 
   /** Lets what waits for the turn's end leave now. */
@@ -203,9 +217,11 @@ export class ClientConnection implements InputSource, TurnListener {
     this.#pending = [];
     this.#pending_bytes = 0;
     this.#written_bytes += bytes;
-    this.#socket.write(lines, 'utf8', (error) => {
-      if (!error && this.#state !== 'closed') this.#taken(bytes);
-    });
+    this.#socket.write(lines, 'utf8', (error) => this.#written(bytes, error));
+  }
+
+  #written(bytes: number, error: Error | null | undefined): void {
+    if (!error && this.#state !== 'closed') this.#taken(bytes);
   }
 
   /** Answers with an Error message and counts the refusal; the connection lives. */

@@ -2,8 +2,8 @@ import { isNoOp } from '../core/decree.js';
 import { entry as toEntry, type Entry } from '../core/ids.js';
 import { MessageType, type LogResponse, type Message } from '../core/message.js';
 import type { StoredEntry } from '../core/record.js';
-import { AppStream, type AppSource, type LogLine } from './app-stream.js';
-import type { Pace } from './pace.js';
+import { AppStream, type AppSource, type LogLines } from './app-stream.js';
+import type { Batch, Pace } from './pace.js';
 
 /**
  * Entries read ahead for the application. A batch costs a few turns of a busy loop, so it is worth some; it is bounded,
@@ -20,8 +20,8 @@ export const READ_AHEAD_BYTES = 128 * 1024;
 /** Where a stream goes: a client's connection, or a simulator's. */
 export interface StreamSink {
   send(message: Message): void;
-  /** Sends a message that was encoded, with its newline. */
-  sendRaw(line: string): void;
+  /** Sends lines that were encoded, each with its newline. */
+  sendBytes(lines: Buffer): void;
   /** Whether the buffer towards the reader has room. While it has none, nothing more is sent. */
   readonly writable: boolean;
   /** Lets what was sent leave now, and not at the turn's end. */
@@ -58,8 +58,10 @@ export class LogStream {
   readonly #options: LogStreamOptions;
   #next: Entry;
   /** What has been read and not been sent; consecutive, from `#next` on. */
-  #batch: readonly (StoredEntry | LogLine)[] = [];
+  #batch: readonly StoredEntry[] = [];
   #batchIndex = 0;
+  /** The same for a raw reader, who gets all of it at once. */
+  #lines: LogLines | undefined;
   #reading = false;
   #awaitingRoom = false;
   #stopped = false;
@@ -93,6 +95,7 @@ export class LogStream {
   stop(): void {
     this.#stopped = true;
     this.#batch = [];
+    this.#lines = undefined;
   }
 
   #pump(): void {
@@ -103,18 +106,23 @@ export class LogStream {
         return;
       }
       const next = this.#batch[this.#batchIndex];
-      if (next === undefined) {
-        this.#readOn();
-        return;
-      }
-      this.#batchIndex++;
-      this.#next = toEntry(next.entry + 1);
-      if ('line' in next) sink.sendRaw(`${next.line}\n`);
-      else {
-        const message = this.#select(next);
-        if (message !== undefined) sink.send(message);
-      }
+      if (next !== undefined) this.#send(next);
+      else if (this.#lines !== undefined) this.#sendLines(this.#lines);
+      else return this.#readOn();
     }
+  }
+
+  #send(next: StoredEntry): void {
+    this.#batchIndex++;
+    this.#next = toEntry(next.entry + 1);
+    const message = this.#select(next);
+    if (message !== undefined) this.#options.sink.send(message);
+  }
+
+  #sendLines({ entries, bytes }: LogLines): void {
+    this.#lines = undefined;
+    this.#next = toEntry(this.#next + entries);
+    this.#options.sink.sendBytes(bytes);
   }
 
   #awaitRoom(): void {
@@ -151,19 +159,24 @@ export class LogStream {
     const most = this.mode === 'app' ? READ_AHEAD_ENTRIES : SHORT_READ_AHEAD_ENTRIES;
     const entries = Math.min(known, most);
     const limit = { entries, bytes: READ_AHEAD_BYTES };
-    const reading = this.mode === 'raw' ? source.readLines(first, limit) : source.read(first, limit);
+    const reading =
+      this.mode === 'raw'
+        ? source.readLines(first, limit).then((lines) => () => this.#onLines(lines))
+        : source.read(first, limit).then((batch) => () => this.#onBatch(batch.slice(0, entries)));
     reading.then(
-      (batch) => this.#onRead(batch.slice(0, entries)),
+      (onRead) => onRead(),
       (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error)),
     );
   }
 
-  #onRead(batch: readonly (StoredEntry | LogLine)[]): void {
+  #onLines(lines: LogLines): void {
     if (this.#stopped) return;
-    if (batch.length === 0) {
-      this.#fail(`the journal gave no entry ${this.#next}`);
-      return;
-    }
+    this.#lines = lines;
+    this.#onRead({ entries: lines.entries, bytes: lines.bytes.length });
+  }
+
+  #onBatch(batch: readonly StoredEntry[]): void {
+    if (this.#stopped) return;
     for (const [i, stored] of batch.entries()) {
       if (stored.entry === this.#next + i) continue;
       this.#fail(`the journal gave entry ${stored.entry} in the place of ${this.#next + i}`);
@@ -171,12 +184,21 @@ export class LogStream {
     }
     this.#batch = batch;
     this.#batchIndex = 0;
+    const bytes = batch.reduce((sum, { decree }) => sum + decree.value.length, 0);
+    this.#onRead({ entries: batch.length, bytes });
+  }
+
+  #onRead(read: Batch): void {
+    if (read.entries === 0) {
+      this.#fail(`the journal gave no entry ${this.#next}`);
+      return;
+    }
     // The next batch is read in another turn of the loop, so that a reader far behind leaves turns to everybody else.
     const next = (): void => {
       this.#reading = false;
       this.#pump();
     };
-    const wait_ms = this.#wait_ms(batch);
+    const wait_ms = this.#wait_ms(read);
     if (wait_ms < 1) setImmediate(next);
     else setTimeout(next, wait_ms);
     this.#pump();
@@ -184,10 +206,9 @@ export class LogStream {
     if (this.mode === 'app') this.#options.sink.flush();
   }
 
-  #wait_ms(batch: readonly (StoredEntry | LogLine)[]): number {
+  #wait_ms(read: Batch): number {
     const { pace, source } = this.#options;
-    const lacking = source.committed() - this.#next - batch.length;
-    return pace?.wait_ms({ entries: batch.length, bytes: bytesOf(batch) }, lacking) ?? 0;
+    return pace?.wait_ms(read, source.committed() - this.#next - read.entries) ?? 0;
   }
 
   #fail(reason: string): void {
@@ -195,11 +216,6 @@ export class LogStream {
     this.stop();
     this.#options.onFailed(reason);
   }
-}
-
-/** About: of values, or of lines. */
-function bytesOf(batch: readonly (StoredEntry | LogLine)[]): number {
-  return batch.reduce((sum, one) => sum + ('line' in one ? one.line : one.decree.value).length, 0);
 }
 
 /** No-ops and skipped duplicates reach no application (spec.md, "Applications"). */

@@ -9,6 +9,7 @@ import {
   type RequestNumber,
 } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
+import { digits, moveTo, place, stands } from './cursor.js';
 import { senderPieces } from './encode.js';
 
 /**
@@ -20,7 +21,6 @@ import { senderPieces } from './encode.js';
 
 const SPACE = 0x20;
 const QUOTE = 0x22;
-const ZERO = 0x30;
 const BACKSLASH = 0x5c;
 const TILDE = 0x7e;
 
@@ -34,9 +34,6 @@ KINDS[BACKSLASH] = ESCAPE;
 /** 1 for what JSON.stringify puts behind a backslash, but for characters that have no letter of their own. */
 const ESCAPED = new Uint8Array(256);
 for (const letter of Buffer.from('"\\bfnrt')) ESCAPED[letter] = 1;
-
-/** Numbers of so many digits are safe integers. */
-const MAX_DIGITS = 15;
 
 const NUMBER = Buffer.from(',"no":');
 const INSIDE = Buffer.from(',"entry":');
@@ -83,7 +80,7 @@ export class ChosenLineReader {
 
   /** The line that begins at `start`, if it is all there and of the usual shape. */
   read(bytes: Buffer, start: number): ChosenLine | undefined {
-    at = start;
+    moveTo(start);
     if (!stands(bytes, this.#opening)) return undefined;
     const id = digits(bytes);
     if (!stands(bytes, NUMBER)) return undefined;
@@ -93,8 +90,8 @@ export class ChosenLineReader {
     if (!stands(bytes, OUTSIDE)) return undefined;
     const outside = digits(bytes);
     if (!stands(bytes, VALUE) || id === 0 || no === 0 || inside === 0 || inside !== outside) return undefined;
-    const value_start = at - 1;
-    if (!skipString(bytes) || at === value_start + 1 || !stands(bytes, END)) return undefined;
+    const value_start = place() - 1;
+    if (!skipString(bytes) || place() === value_start + 1 || !stands(bytes, END)) return undefined;
     return new ChosenLine(
       clientId(id),
       requestNumber(no),
@@ -103,43 +100,15 @@ export class ChosenLineReader {
       bytes,
       start,
       value_start,
-      at - 1,
+      place() - 1,
     );
   }
-}
-
-/** Where the reader is. One line is read at a time, to its end. */
-let at = 0;
-
-/** Goes over what is to stand there, if it does. */
-function stands(bytes: Buffer, piece: Uint8Array): boolean {
-  const start = at;
-  const { length } = piece;
-  if (start + length > bytes.length) return false;
-  for (let i = 0; i < length; i++) if (bytes[start + i] !== piece[i]) return false;
-  at = start + length;
-  return true;
-}
-
-/** A number as JSON writes it, without sign, point or exponent; 0 for any other, as zero itself is left out usually. */
-function digits(bytes: Buffer): number {
-  const start = at;
-  const most = Math.min(bytes.length, start + MAX_DIGITS);
-  let n = 0;
-  let i = start;
-  for (; i < most; i++) {
-    const digit = (bytes[i] ?? 0) - ZERO;
-    if (digit < 0 || digit > 9) break;
-    n = n * 10 + digit;
-  }
-  at = i;
-  return bytes[start] === ZERO ? 0 : n;
 }
 
 /** Goes over a string's characters up to its quote, if it has only such as stand for one byte, and usual escapes. */
 function skipString(bytes: Buffer): boolean {
   const { length } = bytes;
-  let i = at;
+  let i = place();
   for (; i < length; i++) {
     const kind = KINDS[bytes[i] ?? 0];
     if (kind === PLAIN) continue;
@@ -147,6 +116,6 @@ function skipString(bytes: Buffer): boolean {
     i++;
     if (ESCAPED[bytes[i] ?? 0] !== 1) return false;
   }
-  at = i;
+  moveTo(i);
   return bytes[i] === QUOTE;
 }

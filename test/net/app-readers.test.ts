@@ -11,7 +11,7 @@ import { MessageType, type AppResponse, type ClientApp, type Message } from '../
 import { LogReaders, type AppTrouble, type ReaderConnection } from '../../src/net/app-readers.js';
 import { openClientListener, type ClientConnection } from '../../src/net/client-listener.js';
 import { Pace } from '../../src/net/pace.js';
-import { MemoryLog, responseOf, signal } from './app-source.js';
+import { MemoryLog, responsesOf, signal } from './app-source.js';
 
 class Connection implements ReaderConnection {
   readonly id;
@@ -34,8 +34,8 @@ class Connection implements ReaderConnection {
     // what is sent has left
   }
 
-  sendRaw(line: string): void {
-    this.send(responseOf(line));
+  sendBytes(lines: Buffer): void {
+    for (const message of responsesOf(lines)) this.send(message);
   }
 
   onDrain(): void {

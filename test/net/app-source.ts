@@ -2,7 +2,7 @@ import { NO_OP, type Decree } from '../../src/core/decree.js';
 import { clientId, entry, requestNumber, round, type Entry } from '../../src/core/ids.js';
 import { MessageType, type LogResponse } from '../../src/core/message.js';
 import type { StoredEntry } from '../../src/core/record.js';
-import type { AppSource, LogLine, ReadLimit } from '../../src/net/app-stream.js';
+import type { AppSource, LogLines, ReadLimit } from '../../src/net/app-stream.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
 
 /** A log in memory that grows when the test says so. */
@@ -59,21 +59,25 @@ export class MemoryLog implements AppSource {
     return Promise.resolve(batch);
   }
 
-  async readLines(first: Entry, limit: ReadLimit): Promise<readonly LogLine[]> {
-    return (await this.read(first, limit)).map(({ entry, decree }) => {
+  async readLines(first: Entry, limit: ReadLimit): Promise<LogLines> {
+    const lines = (await this.read(first, limit)).slice(0, limit.entries).map(({ entry, decree }) => {
       const { id, no, noset, value } = decree;
       const response = { type: MessageType.LogResponse, request: { id, no, noset }, entry, value } as const;
-      return { entry, line: encodeMessage(response, undefined) };
+      return `${encodeMessage(response, undefined)}\n`;
     });
+    return { entries: lines.length, bytes: Buffer.from(lines.join('')) };
   }
 }
 
-/** The LogResponse in a line of a stream. */
-export function responseOf(line: string): LogResponse {
-  const decoded = decodeMessage(line.trimEnd());
-  if (!line.endsWith('\n') || !decoded.ok || decoded.message.type !== MessageType.LogResponse)
-    throw new Error(`no line of a stream: ${line}`);
-  return decoded.message;
+/** The LogResponses in lines of a stream. */
+export function responsesOf(lines: Buffer): LogResponse[] {
+  const texts = lines.toString().split('\n');
+  if (texts.pop() !== '') throw new Error(`a line is cut short: ${lines.toString()}`);
+  return texts.map((text) => {
+    const decoded = decodeMessage(text);
+    if (decoded.ok && decoded.message.type === MessageType.LogResponse) return decoded.message;
+    throw new Error(`no line of a stream: ${text}`);
+  });
 }
 
 /** A promise that its owner resolves, and that fails when nothing comes within `limit_ms`. */

@@ -10,7 +10,7 @@ import {
   SHORT_READ_AHEAD_ENTRIES,
   type StreamSink,
 } from '../../src/net/log-stream.js';
-import { MemoryLog, responseOf } from './app-source.js';
+import { MemoryLog, responsesOf } from './app-source.js';
 
 /** A reader with room for `room` messages until the test makes more. */
 class Sink implements StreamSink {
@@ -33,8 +33,8 @@ class Sink implements StreamSink {
     this.flushes++;
   }
 
-  sendRaw(line: string): void {
-    this.send(responseOf(line));
+  sendBytes(lines: Buffer): void {
+    for (const message of responsesOf(lines)) this.send(message);
   }
 
   onDrain(listener: () => void): void {
@@ -147,7 +147,7 @@ describe('streaming the log', () => {
 
   it('reads ahead one bounded batch, and sends nothing to a full buffer', async () => {
     const log = new MemoryLog().add(...numbers(1000));
-    const { sink, stream } = open(log, 'raw');
+    const { sink, stream } = open(log, 'follower');
     sink.room = 3;
     await settle();
     stream.wake();
@@ -160,6 +160,25 @@ describe('streaming the log', () => {
     ]);
     sink.drain(2);
     expect(sink.entries).to.deep.equal([0, 1, 2, 3, 4]);
+    expect(log.reads).to.have.length(1);
+    sink.drain(Infinity);
+    await settle(100);
+    expect(stream.stuck).to.equal(false);
+    expect(sink.entries).to.deep.equal(Array.from({ length: 1000 }, (_, i) => i));
+  });
+
+  it('sends a raw reader a batch in one piece, and nothing to a full buffer', async () => {
+    const log = new MemoryLog().add(...numbers(1000));
+    const { sink, stream } = open(log, 'raw');
+    sink.room = 0;
+    await settle();
+    stream.wake();
+    expect(sink.entries).to.deep.equal([]);
+    expect(stream.stuck).to.equal(true);
+    sink.drain(1);
+    await settle();
+    expect(sink.entries).to.have.length(SHORT_READ_AHEAD_ENTRIES);
+    expect(stream.next).to.equal(SHORT_READ_AHEAD_ENTRIES);
     expect(log.reads).to.have.length(1);
     sink.drain(Infinity);
     await settle(100);
@@ -225,7 +244,7 @@ describe('streaming the log', () => {
     const gives = async (entries: number[]) => {
       const source = new MemoryLog().add('a', 'b', 'c');
       source.read = () => Promise.resolve(entries.map((at) => source.stored(at)));
-      open(source, 'raw', 0, (reason) => reasons.push(reason));
+      open(source, entries.length === 0 ? 'raw' : 'follower', 0, (reason) => reasons.push(reason));
       await settle();
     };
     await gives([]);
