@@ -12,7 +12,7 @@ import type { Batch, Pace } from './pace.js';
 export const READ_AHEAD_ENTRIES = 512;
 
 /** For all others, who shouldn't keep the loop for long from those that wait for answers. */
-export const SHORT_READ_AHEAD_ENTRIES = 192;
+export const SHORT_READ_AHEAD_ENTRIES = 256;
 
 /** Bytes of values read ahead for one reader: two of the largest values. */
 export const READ_AHEAD_BYTES = 128 * 1024;
