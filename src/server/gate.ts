@@ -71,11 +71,16 @@ export class Gate {
    * How long the next group has to wait at most, in milliseconds; 0: it may begin. A leader begins it when everything
    * that it proposed is chosen: what comes in meanwhile makes one group, one datagram and one flush on each node. The
    * busier the cluster, the longer a round takes, and the more the next one carries. It may be worth to wait a moment
-   * longer, for those who were just answered (`Gathering`). Where nobody reigns there is nothing to wait for.
+   * longer, for those who were just answered (`Gathering`). Nobody else waits, but one that catches up: what it learns
+   * hurries nobody, and is flushed along with its votes if there are any.
    */
-  wait_ms(state: Pick<AgentState, 'proposer' | 'learner'>): number {
+  wait_ms(state: Pick<AgentState, 'proposer' | 'learner' | 'catchup'>): number {
     this.observe(state);
-    if (state.proposer.reign === undefined) return 0;
+    const { reign, candidate } = state.proposer;
+    if (reign === undefined) {
+      const onlyLearns = state.catchup.source !== undefined && candidate === undefined && this.waiting === 0;
+      return onlyLearns ? MAX_RIDE_MS : 0;
+    }
     return this.#under_way ? MAX_RIDE_MS : this.#gathering.wait_ms(this.#now_ms());
   }
 

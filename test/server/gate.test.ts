@@ -153,6 +153,22 @@ describe('server, the gate (spec.md, "Durability")', () => {
     }
   });
 
+  it('has what an agent learns from others wait a moment for its votes, and for nothing else', () => {
+    const gate = new Gate(() => undefined, still);
+    const state = newAgent(config(0));
+    state.catchup.source = 1 as AgentIndex;
+    expect(gate.wait_ms(state)).to.equal(MAX_RIDE_MS);
+    gate.pass(send(7, 1));
+    expect(gate.wait_ms(state), 'somebody waits for what it wrote').to.equal(0);
+    gate.open(position(7));
+    expect(gate.wait_ms(state)).to.equal(MAX_RIDE_MS);
+    Object.assign(state.proposer, { candidate: {} });
+    expect(gate.wait_ms(state), 'it wants to lead').to.equal(0);
+    Object.assign(state.proposer, { candidate: undefined });
+    state.catchup.source = undefined;
+    expect(gate.wait_ms(state), 'it has caught up').to.equal(0);
+  });
+
   it('has the next group wait for clients that come back, and not once nobody reigns', () => {
     let now_ms = 0;
     const gate = new Gate(
