@@ -18,6 +18,7 @@ export const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /**
  * How long proposals wait at most: for the leader's own disk to take the group that they ride with, and for what has
  * left before them to be chosen. Longer than good disks and a good network take, and short enough that a quorum of
- * others decides without a disk that is slow, and that a far network is kept full.
+ * others decides without a disk that is slow, and that a far network is kept full. It is also how long what an agent
+ * learns waits for its votes, to be flushed along with them.
  */
 export const MAX_RIDE_MS = 5;

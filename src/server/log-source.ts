@@ -1,4 +1,4 @@
-import type { Decree } from '../core/decree.js';
+import { lengthOf, type Decree } from '../core/decree.js';
 import { entry as entryOf, NO_ROUND, type Entry } from '../core/ids.js';
 import { wasExecuted } from '../core/learner.js';
 import type { StoredEntry } from '../core/record.js';
@@ -28,18 +28,18 @@ export function logSource(state: AgentState, journal: Pick<Journal, 'readRange' 
       return journal.readRange(first, withinChosen(first, limit));
     },
     readLines: async (first, limit) => {
-      const lines = new RelayedLines(self, LINES_BYTES);
+      const chosen = withinChosen(first, limit);
+      const lines = new RelayedLines(self, chosen.entries * LINE_BYTES);
       const kept = fromMemory(state, first, limit);
-      for (const stored of kept) lines.take(stored);
-      if (kept.length > 0) return lines;
-      await journal.readInto(first, withinChosen(first, limit), lines);
+      for (const stored of kept) if (lines.bytes.length < limit.bytes) lines.take(stored);
+      if (kept.length === 0) await journal.readInto(first, chosen, lines);
       return lines;
     },
   };
 }
 
-/** What the lines of a usual batch take. */
-const LINES_BYTES = 64 * 1024;
+/** What the line of a usual entry takes. */
+const LINE_BYTES = 256;
 
 /** Whether somebody may still ask for the answer of an entry, or waits for it now. */
 function isWanted(state: AgentState, entry: Entry, decree: Decree): boolean {
@@ -61,7 +61,7 @@ function fromMemory(state: AgentState, first: Entry, limit: ReadLimit): StoredEn
     const decree = learner.chosen.get(entryOf(e));
     if (decree === undefined) break;
     found.push({ entry: entryOf(e), round: NO_ROUND, decree });
-    bytes += decree.value.length;
+    bytes += lengthOf(decree);
   }
   return found;
 }

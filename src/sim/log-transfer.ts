@@ -1,6 +1,7 @@
 import { entry as entryOf, type AgentIndex, type Entry } from '../core/ids.js';
-import { NO_REQUEST, type Decree } from '../core/decree.js';
+import { decreeOf, NO_REQUEST, type Decree } from '../core/decree.js';
 import { MessageType } from '../core/message.js';
+import { ChosenLineReader } from '../wire/chosen-line.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 import { SimulationFailure } from './failure.js';
 import type { Life } from './life.js';
@@ -58,6 +59,7 @@ export class LogFetch {
   #end: StreamEnd | undefined;
   #next: Entry;
   #over = false;
+  readonly #lines: ChosenLineReader;
   #timer: Appointment | undefined;
   /** What has arrived while it doesn't read. */
   #held: string[] | undefined;
@@ -68,6 +70,9 @@ export class LogFetch {
     first: Entry,
   ) {
     this.#next = first;
+    const from = life.world.agents[peer];
+    if (from === undefined) throw new RangeError(`there is no agent ${peer}`);
+    this.#lines = new ChosenLineReader(from);
     const { network, schedule, trace, checker } = life.world;
     trace.note('fetch', life.node.index, peer, first);
     this.#wait(CONNECT_TIMEOUT_MS);
@@ -106,16 +111,26 @@ export class LogFetch {
   }
 
   #read(text: string): Decree {
+    const line = this.#lines.read(Buffer.from(`${text}\n`), 0);
+    if (line === undefined) return this.#readAny(text);
+    this.#goOn(line.entry, text);
+    return line;
+  }
+
+  #readAny(text: string): Decree {
     const decoded = decodeMessage(text);
     if (!decoded.ok || decoded.message.type !== MessageType.LogResponse) {
       throw new SimulationFailure('wire', `a peer streamed ${text}`);
     }
     const { entry, request, value } = decoded.message;
+    this.#goOn(entry, text);
+    return decreeOf(request, value);
+  }
+
+  #goOn(entry: Entry, text: string): void {
     if (entry !== this.#next) throw new SimulationFailure('wire', `entry ${entry} came for ${this.#next}`);
     this.#next = entryOf(entry + 1);
     this.life.world.trace.note('fetched', this.life.node.index, this.peer, text);
-    const { id, no, noset } = request;
-    return { id, no, noset, value };
   }
 
   /** Reads nothing more until the disk has caught up; what arrives meanwhile stays in the socket. */

@@ -18,6 +18,8 @@ const END = Buffer.from('"}');
 const CLOSING_BRACE = 0x7d;
 const NEWLINE = 0x0a;
 
+const NOTHING = Buffer.alloc(0);
+
 /** What is shorter is copied byte by byte: asking the platform takes longer. */
 const SHORT = 96;
 
@@ -32,15 +34,17 @@ export class RelayedLines {
   readonly #opening: Buffer;
   /** How the last message began, to where its request is open: the next one does, too, nearly always. */
   #beginning: Buffer | undefined;
-  #lines: Buffer;
+  readonly #expected_bytes: number;
+  /** Made when the first line comes. */
+  #lines: Buffer = NOTHING;
   #length = 0;
   #entries = 0;
 
-  /** `bytes`: how much room they need, about. */
-  constructor(from: Address, bytes: number) {
+  /** `expected_bytes`: how much room they need, about. */
+  constructor(from: Address, expected_bytes: number) {
     this.#from = from;
+    this.#expected_bytes = expected_bytes;
     this.#opening = Buffer.from(`{"type":${MessageType.LogResponse}${senderPieces(from)},"request":{`);
-    this.#lines = Buffer.allocUnsafe(bytes);
   }
 
   /** How many lines there are. */
@@ -109,7 +113,9 @@ export class RelayedLines {
 
   #makeRoom(bytes: number): void {
     if (this.#length + bytes <= this.#lines.length) return;
-    const larger = Buffer.allocUnsafe(2 * (this.#length + bytes));
+    const needed = this.#length + bytes;
+    const isFirst = this.#length === 0;
+    const larger = Buffer.allocUnsafe(isFirst ? Math.max(this.#expected_bytes, needed) : 2 * needed);
     this.#lines.copy(larger, 0, 0, this.#length);
     this.#lines = larger;
   }

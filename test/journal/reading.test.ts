@@ -1,9 +1,11 @@
 import { expect } from 'chai';
-import { entry, NO_ROUND, round } from '../../src/core/ids.js';
+import { agentIndex, entry, NO_ROUND, round, type Entry } from '../../src/core/ids.js';
 import type { StoredEntry } from '../../src/core/record.js';
+import type { EntrySink } from '../../src/journal/entry-reader.js';
+import { encodeRecord } from '../../src/journal/format.js';
 import type { Journal } from '../../src/journal/journal.js';
 import type { MemoryStorage } from './memory-storage.js';
-import { accepted, decree, learnt, newDisk, Opened, refusal, segment } from './support.js';
+import { accepted, decree, learnt, MEMBERS, newDisk, Opened, refusal, segment } from './support.js';
 
 const NO_LIMIT = { entries: 1000, bytes: 1_000_000 };
 
@@ -26,6 +28,30 @@ async function fifty(): Promise<{ storage: MemoryStorage; opened: Opened }> {
 async function expectAll(journal: Journal): Promise<void> {
   for (const n of range(0, 50)) expect(await journal.read(entry(n))).to.deep.equal(stored(n));
   expect(await journal.readRange(entry(0), NO_LIMIT)).to.deep.equal(range(0, 50).map((n) => stored(n)));
+}
+
+/** What comes into a sink: messages of those entries that it wants so, and all others read. */
+class Messages implements EntrySink {
+  readonly all: string[] = [];
+  readonly entries: number[] = [];
+  /** The entries that came read. */
+  readonly read: number[] = [];
+
+  constructor(private readonly wants: (entry: number) => boolean = () => true) {}
+
+  pass(bytes: Buffer, start: number, end: number, at: Entry): boolean {
+    if (!this.wants(at)) return false;
+    this.all.push(bytes.toString('utf8', start, end));
+    this.entries.push(at);
+    return true;
+  }
+
+  take({ entry: at, round: r, decree: what }: StoredEntry): void {
+    const record = { verdict: 'accepted', entry: at, round: r, owner: agentIndex(0), decree: what } as const;
+    this.all.push(encodeRecord(record, MEMBERS).slice('accepted '.length));
+    this.entries.push(at);
+    this.read.push(at);
+  }
 }
 
 describe('reading old entries back (spec.md, "Durability")', () => {
@@ -159,6 +185,27 @@ describe('reading old entries back (spec.md, "Durability")', () => {
     await opened.journal.close();
   });
 
+  it('gives messages as they stand on the disk, to many readers at once', async () => {
+    const { opened } = await fifty();
+    opened.journal.append(accepted(50));
+    const read = async (first: number): Promise<Messages> => {
+      const messages = new Messages();
+      await opened.journal.readInto(entry(first), NO_LIMIT, messages);
+      return messages;
+    };
+    for (const firsts of [range(0, 8), range(40, 51), [3]]) {
+      for (const [i, { all }] of (await Promise.all(firsts.map(read))).entries()) {
+        const expected = range(firsts[i]!, 51).map((n) => encodeRecord(accepted(n), MEMBERS));
+        expect(all.map((text) => `accepted ${text}`)).to.deep.equal(expected);
+      }
+    }
+    const picky = new Messages((n) => n % 2 === 0);
+    await opened.journal.readInto(entry(0), NO_LIMIT, picky);
+    expect(picky.entries).to.deep.equal(range(0, 51));
+    expect(picky.read).to.deep.equal([...range(0, 50).filter((n) => n % 2 === 1), 50]);
+    await opened.journal.close();
+  });
+
   it('fetches neighbouring records by few reads', async () => {
     const storage = await newDisk(64 * 1024);
     const opened = await Opened.on(storage, { segment_bytes: 64 * 1024 });
@@ -224,6 +271,13 @@ describe('reading old entries back (spec.md, "Durability")', () => {
     const error = await refusal(all);
     expect(error).to.include({ code: 'corrupt', file: segment(2) });
     expect(error.offset).to.be.below(at);
+    const before = new Messages();
+    expect(await refusal(opened.journal.readInto(entry(0), NO_LIMIT, before))).to.deep.include({
+      code: 'corrupt',
+      file: segment(2),
+      offset: error.offset,
+    });
+    expect(before.all).to.have.length.within(1, 49);
     storage.before = ({ operation }) => {
       if (operation === 'read') throw new Error('EIO: i/o error');
       return undefined;

@@ -8,6 +8,7 @@ import { clientId, entry, requestNumber, type Entry } from '../../src/core/ids.j
 import { MessageType, type ClientApp } from '../../src/core/message.js';
 import { openClientListener, type ClientConnection } from '../../src/net/client-listener.js';
 import { fetchLog, type FetchOptions, type LogFetch } from '../../src/net/fetch-log.js';
+import { ChosenLine } from '../../src/wire/chosen-line.js';
 import { encodeMessage } from '../../src/wire/codec.js';
 import { freeAddresses, Inbox, LOOPBACK, within } from './support.js';
 
@@ -155,14 +156,25 @@ describe('net: fetching the log of a peer', () => {
       if (n % 5 === 3) return NO_OP;
       return { ...decree(n + 1), value: values[n % values.length]! };
     });
+    const usual = decrees.filter(({ noset, value }) => !noset && /^[ -~\n]+$/.test(value)).length;
     for (const size of [1, 7, 64, 300, 1_000, 100_000]) {
       const address = await impostor((self) => linesOf(self, decrees), size);
       const first = entry(1);
-      const { entries, ends } = fetch(address, { first });
+      let as_they_came = 0;
+      const { entries, ends } = fetch(address, {
+        first,
+        onEntry: (at, what) => {
+          if (what instanceof ChosenLine) as_they_came++;
+          const { id, no, noset, value } = what;
+          entries.push({ entry: at, decree: { id, no, noset, value } });
+        },
+      });
       const got = await entries.take(decrees.length);
       expect(got.map((one) => one.decree)).to.deep.equal(decrees);
       expect(got.map((one) => one.entry)).to.deep.equal(decrees.map((_, n) => n + 1));
       expect(ends.all).to.be.empty;
+      // A line that is cut in two is read in another way.
+      if (size > linesOf(address, decrees).length) expect(as_they_came).to.be.within(usual / 2, usual);
     }
   });
 

@@ -69,6 +69,8 @@ describe('server, the log as others read it', () => {
     const state = newAgent({ ...config(1), ...MEMBERS, agents: AGENTS });
     state.learner.committed = entry(2);
     state.learner.chosen.set(entry(0), NO_OP).set(entry(1), { ...NO_OP, value: 'kept' });
-    expect(await expectSame(logSource(state, opened.journal), 0)).to.equal(2);
+    const kept = logSource(state, opened.journal);
+    expect(await expectSame(kept, 0)).to.equal(2);
+    expect((await kept.readLines(entry(0), { entries: 100, bytes: 1 })).entries, 'bounded').to.equal(1);
   });
 });
