@@ -8,9 +8,8 @@ import {
   type Entry,
   type RequestNumber,
 } from '../core/ids.js';
-import { MessageType } from '../core/message.js';
 import { digits, moveTo, place, stands } from './cursor.js';
-import { senderPieces } from './encode.js';
+import { responseOpening } from './encode.js';
 
 /**
  * A short cut for a node that reads the log of a peer from far behind: a LogResponse is read from the bytes that came,
@@ -75,7 +74,7 @@ export class ChosenLineReader {
 
   constructor(from: Address) {
     this.#from = from;
-    this.#opening = Buffer.from(`{"type":${MessageType.LogResponse}${senderPieces(from)},"request":{"id":`);
+    this.#opening = Buffer.from(`${responseOpening(from)}"id":`);
   }
 
   /** The line that begins at `start`, if it is all there and of the usual shape. */

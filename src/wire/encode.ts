@@ -168,13 +168,18 @@ function reportFields(message: Prepare | Promise | Nack): string {
 /** An agent's own address stands in every message it sends: put together once per Address. */
 const knownSenders = new WeakMap<Address, string>();
 
-export function senderPieces(from: Address): string {
+function senderPieces(from: Address): string {
   let pieces = knownSenders.get(from);
   if (pieces === undefined) {
     pieces = stringField('fromaddress', from.address) + stringField('fromport', from.port);
     knownSenders.set(from, pieces);
   }
   return pieces;
+}
+
+/** How a LogResponse of `from` begins that says whose request it is: up to the first field of `request`. */
+export function responseOpening(from: Address): string {
+  return `{"type":${MessageType.LogResponse}${senderPieces(from)},"request":{`;
 }
 
 /**

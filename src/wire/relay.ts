@@ -1,9 +1,9 @@
 import type { Address } from '../core/address.js';
 import type { Decree } from '../core/decree.js';
 import type { Entry } from '../core/ids.js';
-import { MessageType, type LogResponse } from '../core/message.js';
+import { MessageType } from '../core/message.js';
 import { digits, moveTo, place, stands } from './cursor.js';
-import { encodeMessage, senderPieces } from './encode.js';
+import { encodeMessage, responseOpening } from './encode.js';
 
 /** How the texts begin that hold a decree. */
 const VOTE = Buffer.from(`{"type":${MessageType.AcceptRequest},`);
@@ -44,7 +44,7 @@ export class RelayedLines {
   constructor(from: Address, expected_bytes: number) {
     this.#from = from;
     this.#expected_bytes = expected_bytes;
-    this.#opening = Buffer.from(`{"type":${MessageType.LogResponse}${senderPieces(from)},"request":{`);
+    this.#opening = Buffer.from(responseOpening(from));
   }
 
   /** How many lines there are. */
@@ -59,8 +59,7 @@ export class RelayedLines {
 
   /** Writes the line for an entry. */
   take({ entry, decree }: { readonly entry: Entry; readonly decree: Decree }): void {
-    const { id, no, noset, value } = decree;
-    const response: LogResponse = { type: MessageType.LogResponse, request: { id, no, noset }, entry, value };
+    const response = { type: MessageType.LogResponse, request: decree, entry, value: decree.value } as const;
     const line = `${encodeMessage(response, this.#from)}\n`;
     this.#makeRoom(Buffer.byteLength(line));
     this.#length += this.#lines.write(line, this.#length);
