@@ -5,22 +5,26 @@ import type { Effect } from '../../src/core/effect.js';
 import type { Event } from '../../src/core/event.js';
 import { agentIndex, connectionId } from '../../src/core/ids.js';
 import { MessageType, type ClientRequest, type Message, type PeerMessage } from '../../src/core/message.js';
-import type { JournalRecord } from '../../src/core/record.js';
 import { DEFAULT_TIMES, type AgentState } from '../../src/core/state.js';
-import { encodeRecord } from '../../src/journal/format.js';
+import { GroupBuilder, recordSource } from '../../src/journal/format.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
 import { VALUE_BYTES, type Measure } from '../context.js';
 import { LOOPBACK } from '../paths.js';
+import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { figure, over } from '../stats.js';
 import { BenchError } from '../wait.js';
 
 /** Requests that go from stage to stage together, as in a busy cluster. */
 const GROUP = 50;
 
-const AGENTS = ['7001', '7002', '7003'].map((port) => ({ address: LOOPBACK, port }));
+const LEADER_ADDRESS = { address: LOOPBACK, port: '7001' };
+const AGENTS = [LEADER_ADDRESS, ...['7002', '7003'].map((port) => ({ address: LOOPBACK, port }))];
 const LEADER = agentIndex(0);
 const FOLLOWER = agentIndex(1);
 const CLIENT = connectionId(1);
+
+/** What the journal writes. */
+const group = new GroupBuilder();
 
 /** CPU time of one stage, in microseconds per request. */
 type Costs = Map<string, number>;
@@ -59,6 +63,7 @@ export const core: Measure = {
 class Requests {
   readonly #leader = agentOf(LEADER);
   readonly #follower = agentOf(FOLLOWER);
+  readonly #proposals = new ProposalReader(LEADER_ADDRESS);
   readonly #costs: Costs = new Map();
   #no = 0;
 
@@ -89,7 +94,11 @@ class Requests {
     );
     const texts = this.#time('its AcceptRequest is written', () => written(proposed, LEADER, FOLLOWER));
     this.#time('and its record', () => recorded(proposed, LEADER));
-    const asked = this.#time('the AcceptRequest is read', () => texts.map(decoded)) as PeerMessage[];
+    const datagram = Buffer.from(texts.join('\n'));
+    const asked = this.#time(
+      'the AcceptRequest is read',
+      (): PeerMessage[] => this.#proposals.readAll(datagram) ?? (texts.map(decoded) as PeerMessage[]),
+    );
     const accepted = this.#time('and handled by a follower', () =>
       steps(follower, asked, (message) => ({ type: 'message', from: LEADER, message })),
     );
@@ -164,6 +173,7 @@ function written(effects: readonly Effect[], from: typeof LEADER, to: typeof LEA
 }
 
 function recorded(effects: readonly Effect[], self: typeof LEADER): void {
-  const record = (one: JournalRecord): string => encodeRecord(one, { agents: AGENTS, self });
-  for (const effect of effects) if (effect.type === 'persist') record(effect.record);
+  group.clear();
+  for (const effect of effects)
+    if (effect.type === 'persist') group.append(recordSource(effect.record, { agents: AGENTS, self }));
 }

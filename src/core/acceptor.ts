@@ -1,11 +1,11 @@
 import { isFull, keep, type Acceptance, type Acceptances } from './acceptances.js';
-import { decreeOf, NO_REQUEST, sameDecree, type Decree } from './decree.js';
+import { decreeOf, lengthOf, NO_REQUEST, sameDecree, type Decree } from './decree.js';
 import { EntryMap, MANY_SLOTS } from './entry-map.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { chosenDecree, isKnownChosen, learnChosen, markIfNoticed } from './learner.js';
-import { ACCEPT_WINDOW_ENTRIES, fitsDatagram, MAX_PROMISE_BYTES, promiseCost } from './limits.js';
-import { MessageType, type AcceptRequest, type Prepare, type RoundValue } from './message.js';
+import { ACCEPT_WINDOW_ENTRIES, fitsDatagram, isShort, MAX_PROMISE_BYTES, promiseCost } from './limits.js';
+import { MessageType, type Accepted, type AcceptRequest, type Prepare, type RoundValue } from './message.js';
 import { mutants } from './mutants.js';
 import type { Outbox } from './outbox.js';
 import { justBelow, NOTHING_PROMISED, standing, type Promised } from './round.js';
@@ -121,13 +121,13 @@ export function onAcceptRequest(
     });
     return undefined;
   }
-  if (!fitsDatagram(m.value)) {
+  const decree = m.unread?.decree ?? decreeOf(m.request, m.value);
+  if (!fits(decree)) {
     out.ignore('value-too-large', 'an AcceptRequest carries a value that could not be reported', {
       entry: m.entry,
     });
     return undefined;
   }
-  const decree = decreeOf(m.request, m.value);
   const before = acceptanceAt(agent, m.entry);
   if (before?.round === m.round) {
     if (!sameDecree(before.decree, decree)) return 'other-value';
@@ -152,6 +152,11 @@ export function onAcceptRequest(
   recordAcceptance(agent, out, m.entry, { round: m.round, owner: from, decree });
   sendAccepted(out, from, m);
   return undefined;
+}
+
+/** Whether its value fits a datagram; a short one needn't be read to tell. */
+function fits(decree: Decree): boolean {
+  return isShort(lengthOf(decree)) || fitsDatagram(decree.value);
 }
 
 function isChosen(agent: Accepting, entry: Entry, decree: Decree): boolean {
@@ -186,8 +191,11 @@ export function keepAcceptance(agent: Accepting, entry: Entry, acceptance: Accep
 }
 
 function sendAccepted(out: Outbox, to: AgentIndex, m: AcceptRequest): void {
-  const { request, entry, round, value } = m;
-  out.send(to, { type: MessageType.Accepted, request, entry, round, value });
+  out.send(to, m.unread?.accepted ?? acceptedOf(m));
+}
+
+function acceptedOf({ request, entry, round, value }: AcceptRequest): Accepted {
+  return { type: MessageType.Accepted, request, entry, round, value };
 }
 
 /** What a Nack reports of an entry; "nothing" where there is no acceptance. */

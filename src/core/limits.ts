@@ -105,9 +105,14 @@ function costOfUnit(unit: number): number {
 /** The last long value that fitted: a request's value is looked at where it is read, and where it is proposed. */
 let last_fitting = '';
 
+/** Whether a value of this length can be admitted, whatever its characters are. */
+export function isShort(length: number): boolean {
+  return length * 6 <= MAX_VALUE_COST;
+}
+
 /** Whether a value can be admitted: everything that ever reports it fits into a datagram. */
 export function fitsDatagram(value: string): boolean {
-  if (value.length * 6 <= MAX_VALUE_COST || value === last_fitting) return true;
+  if (isShort(value.length) || value === last_fitting) return true;
   if (valueCost(value) > MAX_VALUE_COST) return false;
   last_fitting = value;
   return true;

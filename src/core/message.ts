@@ -1,5 +1,5 @@
 import type { ClientId, Entry, Round } from './ids.js';
-import type { Request } from './decree.js';
+import type { Decree, Request } from './decree.js';
 
 /**
  * The seventeen message types (spec.md, "Messages"), as the core sees them: flat and complete. Zero values that the
@@ -89,6 +89,16 @@ export interface AcceptRequest {
   readonly value: string;
   /** Extension: every entry below this, proposed at this round or known before it, is chosen. */
   readonly committed: Entry;
+  /** Where its value was not read yet, and reading it takes time: what to take instead. */
+  readonly unread?: Unread;
+}
+
+/** What an AcceptRequest leads to, made without its value. */
+export interface Unread {
+  /** What `request` and `value` make. */
+  readonly decree: Decree;
+  /** The Accepted that answers it. */
+  readonly accepted: Accepted;
 }
 
 /** Acceptor → leader: accepted, and durable. */

@@ -5,6 +5,7 @@ import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
 import { ChosenLine } from '../wire/chosen-line.js';
+import { ProposalLine } from '../wire/proposal-line.js';
 import { moveTo, place, stands } from '../wire/cursor.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
 
@@ -37,6 +38,7 @@ export interface Stamp {
 export const LINE_OVERHEAD_BYTES = 10;
 const CHECKSUM_BYTES = 9;
 const NEWLINE = 0x0a;
+const CLOSING_BRACE = 0x7d;
 
 /** Digits of a sequence number: enough for 30,000 years of 1,000 groups a second. */
 const SEQUENCE_DIGITS = 15;
@@ -250,16 +252,21 @@ export function isZero(bytes: Buffer): boolean {
   return true;
 }
 
+const ACCEPTED_BYTES = Buffer.from('accepted ');
 const LEARNT_BYTES = Buffer.from('learnt ');
 
-/** The text of a record; or a line that came as the journal is to hold it, behind the verdict that it was learnt. */
-export type RecordSource = string | ChosenLine;
+/** The text of a record; or a line that came as the journal is to hold it, behind the verdict. */
+export type RecordSource = string | ChosenLine | ProposalLine;
 
 /** How many bytes the line of `text` takes. */
 export function lineBytes(text: RecordSource): number {
-  const bytes =
-    typeof text === 'string' ? Buffer.byteLength(text) : LEARNT_BYTES.length + text.end - text.start;
-  return bytes + LINE_OVERHEAD_BYTES;
+  return LINE_OVERHEAD_BYTES + (typeof text === 'string' ? Buffer.byteLength(text) : copiedBytes(text));
+}
+
+/** A vote doesn't depend on the commit index behind the value, which is left out: only the brace is put there again. */
+function copiedBytes(line: ChosenLine | ProposalLine): number {
+  const bytes = line.end - line.start;
+  return line instanceof ProposalLine ? ACCEPTED_BYTES.length + bytes + 1 : LEARNT_BYTES.length + bytes;
 }
 
 /** How many it takes at most, if its characters are not looked at: three for each of UTF-16. */
@@ -304,9 +311,15 @@ export class GroupBuilder {
     this.length = GROUP_HEADER_BYTES;
   }
 
-  private copy({ bytes, start, end }: ChosenLine, at: number): number {
-    for (let i = 0; i < LEARNT_BYTES.length; i++) this.buffer[at + i] = LEARNT_BYTES[i] ?? 0;
-    return LEARNT_BYTES.length + bytes.copy(this.buffer, at + LEARNT_BYTES.length, start, end);
+  private copy(line: ChosenLine | ProposalLine, at: number): number {
+    const { bytes, start, end } = line;
+    const isVote = line instanceof ProposalLine;
+    const verdict = isVote ? ACCEPTED_BYTES : LEARNT_BYTES;
+    for (let i = 0; i < verdict.length; i++) this.buffer[at + i] = verdict[i] ?? 0;
+    const length = verdict.length + bytes.copy(this.buffer, at + verdict.length, start, end);
+    if (!isVote) return length;
+    this.buffer[at + length] = CLOSING_BRACE;
+    return length + 1;
   }
 
   private grow(needed: number): void {
@@ -321,12 +334,25 @@ export function recordSource(record: JournalRecord, members: Members): RecordSou
   return receivedLine(record, members) ?? encodeRecord(record, members);
 }
 
-function receivedLine(record: JournalRecord, { agents }: Members): ChosenLine | undefined {
-  if (record.verdict !== 'learnt' || !(record.decree instanceof ChosenLine)) return undefined;
-  const { decree, entry, peer } = record;
-  const sender = agents[peer];
-  const isItsOwn = sender !== undefined && decree.entry === entry && sameAddress(decree.from, sender);
-  return isItsOwn ? decree : undefined;
+function receivedLine(record: JournalRecord, { agents }: Members): ChosenLine | ProposalLine | undefined {
+  switch (record.verdict) {
+    case 'accepted': {
+      const { decree, entry, round, owner } = record;
+      const isItsOwn = decree instanceof ProposalLine && decree.entry === entry && decree.round === round;
+      return isItsOwn && isFrom(decree, agents[owner]) ? decree : undefined;
+    }
+    case 'learnt': {
+      const { decree, entry, peer } = record;
+      const isItsOwn = decree instanceof ChosenLine && decree.entry === entry;
+      return isItsOwn && isFrom(decree, agents[peer]) ? decree : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function isFrom({ from }: ChosenLine | ProposalLine, sender: Address | undefined): boolean {
+  return sender !== undefined && sameAddress(from, sender);
 }
 
 /** The text of a record: its verdict, and the message that it was passed on. */
@@ -379,8 +405,6 @@ export function messageStart(bytes: Buffer, start: number, end: number): number 
   moveTo(start + CHECKSUM_BYTES);
   return stands(bytes, ACCEPTED_BYTES) || stands(bytes, LEARNT_BYTES) ? place() : undefined;
 }
-
-const ACCEPTED_BYTES = Buffer.from('accepted ');
 
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };

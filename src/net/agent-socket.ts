@@ -18,6 +18,7 @@ import {
   splitDatagram,
   type Split,
 } from '../wire/datagram.js';
+import { ProposalReader } from '../wire/proposal-reader.js';
 import { CoalescingEvidence } from './coalescing.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';
@@ -108,6 +109,7 @@ interface Peer {
   readonly address: Address;
   readonly port: number;
   readonly packer: DatagramPacker;
+  readonly reader: ProposalReader;
   readonly evidence: CoalescingEvidence;
   readonly nacks: TokenBucket;
   /** Whether a heartbeat is among what waits. */
@@ -168,6 +170,7 @@ class BoundSocket implements AgentSocket {
       address,
       port: Number(address.port),
       packer: new DatagramPacker(COALESCED_BYTES, this.#joiner),
+      reader: new ProposalReader(address),
       evidence: new CoalescingEvidence(),
       nacks: new TokenBucket({ ...NACK_RATE, now_ms: this.#now_ms }),
       urgent: false,
@@ -252,12 +255,7 @@ class BoundSocket implements AgentSocket {
       this.#dropped('datagram-stranger', `dropped a datagram of ${from}, which is no agent of this cluster`);
       return;
     }
-    const datagram = splitDatagram(bytes);
-    if (!datagram.ok) {
-      this.#dropped('datagram-malformed', `dropped a datagram of ${from}: ${datagram.reason}`);
-      return;
-    }
-    const messages = this.#decode(peer, datagram);
+    const messages = peer.reader.readAll(bytes) ?? this.#readAny(peer, bytes);
     if (messages === undefined) return;
     if (messages.length > 1) peer.evidence.heard(this.#now_ms());
     this.#together(() => {
@@ -265,7 +263,16 @@ class BoundSocket implements AgentSocket {
     });
   }
 
-  /** The well-formed messages of a datagram; undefined if one of them names another sender than its source. */
+  /** The well-formed messages of any datagram; undefined if there are none. */
+  #readAny(peer: Peer, bytes: Buffer): Message[] | undefined {
+    const datagram = splitDatagram(bytes);
+    if (datagram.ok) return this.#decode(peer, datagram);
+    const from = formatAddress(peer.address);
+    this.#dropped('datagram-malformed', `dropped a datagram of ${from}: ${datagram.reason}`);
+    return undefined;
+  }
+
+  /** The well-formed messages of its texts; undefined if one of them names another sender than its source. */
   #decode(peer: Peer, { text, bounds }: Split & { readonly ok: true }): Message[] | undefined {
     const messages: Message[] = [];
     for (let i = 0; i < bounds.length; i += 2) {

@@ -3,6 +3,8 @@ import { agentIndex, type AgentIndex } from '../core/ids.js';
 import { isPeerMessage, MessageType, type PeerMessage } from '../core/message.js';
 import { decodeMessage } from '../wire/codec.js';
 import { splitDatagram } from '../wire/datagram.js';
+import type { ProposalLine } from '../wire/proposal-line.js';
+import { ProposalReader } from '../wire/proposal-reader.js';
 
 /** What a node makes of a datagram before its core sees anything of it. */
 export interface Received {
@@ -25,6 +27,9 @@ export function readDatagram(
 ): Received {
   const index = agents.findIndex((agent) => sameAddress(agent, source));
   if (index < 0 || index === self) return nothing('datagram-stranger');
+  const proposals = new ProposalReader(source).readAll(datagram);
+  if (proposals !== undefined)
+    return { from: agentIndex(index), messages: proposals.map(withText), dropped: [] };
   const split = splitDatagram(datagram);
   if (!split.ok) return nothing('datagram-malformed');
   const messages: { message: PeerMessage; text: string }[] = [];
@@ -41,4 +46,10 @@ export function readDatagram(
       dropped.push('datagram-not-allowed');
   }
   return { from: agentIndex(index), messages, dropped };
+}
+
+function withText(line: ProposalLine): { message: PeerMessage; text: string } {
+  const { bytes, start, end, committed } = line;
+  const behind = committed > 0 ? `,"committed":${committed}}` : '}';
+  return { message: line, text: bytes.toString('latin1', start, end) + behind };
 }

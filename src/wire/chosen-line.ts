@@ -8,8 +8,9 @@ import {
   type Entry,
   type RequestNumber,
 } from '../core/ids.js';
-import { digits, moveTo, place, stands } from './cursor.js';
-import { responseOpening } from './encode.js';
+import { MessageType } from '../core/message.js';
+import { digits, moveTo, place, skipString, stands } from './cursor.js';
+import { openingOf } from './encode.js';
 
 /**
  * A short cut for a node that reads the log of a peer from far behind: a LogResponse is read from the bytes that came,
@@ -17,22 +18,6 @@ import { responseOpening } from './encode.js';
  * hardly anybody asks for it, and what the journal is to hold of it stands there already. A line is taken only if it is
  * to the byte what `encodeMessage` writes (test/wire/chosen-line.test.ts); any other is left to the codec.
  */
-
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const TILDE = 0x7e;
-
-/** What a byte in a string is: a character, the beginning of an escape, or neither. */
-const PLAIN = 1;
-const ESCAPE = 2;
-const KINDS = new Uint8Array(256).fill(PLAIN, SPACE, TILDE + 1);
-KINDS[QUOTE] = 0;
-KINDS[BACKSLASH] = ESCAPE;
-
-/** 1 for what JSON.stringify puts behind a backslash, but for characters that have no letter of their own. */
-const ESCAPED = new Uint8Array(256);
-for (const letter of Buffer.from('"\\bfnrt')) ESCAPED[letter] = 1;
 
 const NUMBER = Buffer.from(',"no":');
 const INSIDE = Buffer.from(',"entry":');
@@ -74,7 +59,7 @@ export class ChosenLineReader {
 
   constructor(from: Address) {
     this.#from = from;
-    this.#opening = Buffer.from(`${responseOpening(from)}"id":`);
+    this.#opening = Buffer.from(`${openingOf(MessageType.LogResponse, from)}"id":`);
   }
 
   /** The line that begins at `start`, if it is all there and of the usual shape. */
@@ -102,19 +87,4 @@ export class ChosenLineReader {
       place() - 1,
     );
   }
-}
-
-/** Goes over a string's characters up to its quote, if it has only such as stand for one byte, and usual escapes. */
-function skipString(bytes: Buffer): boolean {
-  const { length } = bytes;
-  let i = place();
-  for (; i < length; i++) {
-    const kind = KINDS[bytes[i] ?? 0];
-    if (kind === PLAIN) continue;
-    if (kind !== ESCAPE || i + 1 === length) break;
-    i++;
-    if (ESCAPED[bytes[i] ?? 0] !== 1) return false;
-  }
-  moveTo(i);
-  return bytes[i] === QUOTE;
 }

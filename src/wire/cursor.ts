@@ -8,6 +8,22 @@ const ZERO = 0x30;
 /** Numbers of so many digits are safe integers. */
 const MAX_DIGITS = 15;
 
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const TILDE = 0x7e;
+
+/** What a byte in a string is: a character, the beginning of an escape, or neither. */
+const PLAIN = 1;
+const ESCAPE = 2;
+const KINDS = new Uint8Array(256).fill(PLAIN, SPACE, TILDE + 1);
+KINDS[QUOTE] = 0;
+KINDS[BACKSLASH] = ESCAPE;
+
+/** 1 for what JSON.stringify puts behind a backslash, but for characters that have no letter of their own. */
+const ESCAPED = new Uint8Array(256);
+for (const letter of Buffer.from('"\\bfnrt')) ESCAPED[letter] = 1;
+
 let at = 0;
 
 /** Begins there. */
@@ -46,4 +62,19 @@ export function digits(bytes: Buffer): number {
   }
   at = i;
   return bytes[start] === ZERO ? 0 : n;
+}
+
+/** Goes over a string's characters up to its quote, if it has only such as stand for one byte, and usual escapes. */
+export function skipString(bytes: Buffer): boolean {
+  const { length } = bytes;
+  let i = at;
+  for (; i < length; i++) {
+    const kind = KINDS[bytes[i] ?? 0];
+    if (kind === PLAIN) continue;
+    if (kind !== ESCAPE || i + 1 === length) break;
+    i++;
+    if (ESCAPED[bytes[i] ?? 0] !== 1) return false;
+  }
+  at = i;
+  return bytes[i] === QUOTE;
 }

@@ -15,6 +15,7 @@ import {
 } from '../core/message.js';
 import { keepBody, keptBody } from './bodies.js';
 import { literalOf } from './literals.js';
+import { AcceptedLine } from './proposal-line.js';
 
 /**
  * Messages as JSON, put together by hand: the shape of each is known, zero values are left out on the way
@@ -137,6 +138,7 @@ function fields(message: Message): string {
 
 /** What a vote is asked for, and given to (`bodies.ts`). */
 function voteBody(message: AcceptRequest | Accepted): string {
+  if (message instanceof AcceptedLine) return message.body;
   const { request, entry, round, value } = message;
   const kept = keptBody(request, entry, round, value);
   if (kept !== undefined) return kept;
@@ -177,9 +179,9 @@ function senderPieces(from: Address): string {
   return pieces;
 }
 
-/** How a LogResponse of `from` begins that says whose request it is: up to the first field of `request`. */
-export function responseOpening(from: Address): string {
-  return `{"type":${MessageType.LogResponse}${senderPieces(from)},"request":{`;
+/** How a message of `from` begins that says whose request it is: up to the first field of `request`. */
+export function openingOf(type: MessageType, from: Address): string {
+  return `{"type":${type}${senderPieces(from)},"request":{`;
 }
 
 /**

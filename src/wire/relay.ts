@@ -3,7 +3,7 @@ import type { Decree } from '../core/decree.js';
 import type { Entry } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import { digits, moveTo, place, stands } from './cursor.js';
-import { encodeMessage, responseOpening } from './encode.js';
+import { encodeMessage, openingOf } from './encode.js';
 
 /** How the texts begin that hold a decree. */
 const VOTE = Buffer.from(`{"type":${MessageType.AcceptRequest},`);
@@ -44,7 +44,7 @@ export class RelayedLines {
   constructor(from: Address, expected_bytes: number) {
     this.#from = from;
     this.#expected_bytes = expected_bytes;
-    this.#opening = Buffer.from(responseOpening(from));
+    this.#opening = Buffer.from(openingOf(MessageType.LogResponse, from));
   }
 
   /** How many lines there are. */

@@ -10,7 +10,7 @@ import {
   MAX_VALUE_COST,
   RETAINED_ENTRIES,
 } from '../../src/core/limits.js';
-import { MessageType } from '../../src/core/message.js';
+import { MessageType, type Accepted, type AcceptRequest } from '../../src/core/message.js';
 import {
   accepted_at,
   acceptRequest,
@@ -40,6 +40,20 @@ function accepts(one: OneAgent) {
 /** Agent 1 of three, which has nothing to do with who leads: its leader is forgotten whenever it matters. */
 function acceptor(): OneAgent {
   return new OneAgent(1);
+}
+
+/** One whose value takes time to be read; `onRead` is told when it is. */
+function unreadRequest(message: AcceptRequest, length: number, onRead: () => void): AcceptRequest {
+  const { value, ...rest } = message;
+  const { request, entry: at, round } = message;
+  const read = (): string => {
+    onRead();
+    return value;
+  };
+  const accepted: Accepted = { type: MessageType.Accepted, request, entry: at, round, value: 'not read' };
+  const late = <T extends object>(fields: T): T & { value: string } =>
+    Object.defineProperty(fields as T & { value: string }, 'value', { get: read });
+  return late({ ...rest, unread: { decree: late({ ...request, length }), accepted } });
 }
 
 describe('core, acceptor (spec.md, "Acceptors")', () => {
@@ -336,6 +350,34 @@ describe('core, acceptor (spec.md, "Acceptors")', () => {
       expect(one.state.acceptor.held_length)
         .to.equal(held())
         .and.be.within(1, RETAINED_ENTRIES + 12);
+    });
+
+    it('votes without reading a value that was not read yet, and reads it for whoever compares it', () => {
+      let reads = 0;
+      const unread = (value: string, { e = 0, r = 0, length = value.length } = {}): AcceptRequest =>
+        unreadRequest(acceptRequest(e, r, decree(value)), length, () => reads++);
+      const one = acceptor()
+        .message(0, unread('x'))
+        .message(0, unread('y', { e: 1 }));
+      one.message(0, heartbeat(0, 0, 2));
+      expect(one.state.learner.committed).to.equal(2);
+      expect(reads).to.equal(0);
+      expect(accepts(one)).to.be.empty;
+      one.message(0, unread('z', { e: 2 }));
+      expect(accepts(one)).to.have.length(1);
+      expect(accepts(one)[0]).to.include({ entry: 2, value: 'not read' });
+      expect(reads).to.equal(0);
+
+      one.message(0, unread('another', { e: 2 }));
+      expect(nacks(one), 'another value at the round').to.have.length(1);
+      one.timer('leader').message(2, prepare(2, 5));
+      expect(promises(one)[0]!.roundvalue.value).to.equal('z');
+      expect(reads).to.be.above(0);
+      one.message(2, unread('x'.repeat(MAX_VALUE_COST + 1), { e: 3, r: 5 }));
+      expect(one.notes).to.include('value-too-large');
+      expect(accepts(one)).to.be.empty;
+      one.message(2, unread('x', { e: 3, r: 5, length: MAX_VALUE_COST }));
+      expect(accepts(one), 'long only as JSON').to.have.length(1);
     });
 
     it('takes no value that it could not report', () => {

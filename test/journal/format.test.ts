@@ -23,6 +23,7 @@ import {
   type RecordSource,
 } from '../../src/journal/format.js';
 import { ChosenLineReader } from '../../src/wire/chosen-line.js';
+import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { accepted, AGENTS, learnt, MEMBERS, RECORDS, SELF } from './support.js';
 
 const STAMP = { node: SELF, journal: '0123456789abcdef0123456789abcdef' };
@@ -71,6 +72,35 @@ describe('journal format (spec.md, "Durability")', () => {
       { ...record, verdict: 'accepted', round: round(1), owner: agentIndex(2) },
     ] as const)
       expect(recordSource(other, MEMBERS)).to.equal(encodeRecord(other, MEMBERS));
+  });
+
+  it('writes the line of a vote as it came, without the commit index, and as it would have been written', () => {
+    for (const behind of ['', ',"committed":5']) {
+      const text = encodeRecord(accepted(6, 'a "quoted" value', 2), MEMBERS);
+      const line = `${text.slice('accepted '.length, -1)}${behind}}`;
+      const [decree] = new ProposalReader(AGENTS[0]!).readAll(Buffer.from(line)) ?? [];
+      if (decree === undefined) throw new Error(`not as usual: ${line}`);
+      const owner = agentIndex(0);
+      const record = { verdict: 'accepted', entry: entryOf(6), round: round(2), owner, decree } as const;
+      const source = recordSource(record, MEMBERS);
+      expect(source).to.equal(decree);
+      expect(encodeRecord(record, MEMBERS)).to.equal(text);
+      expect(lineBytes(source)).to.equal(lineBytes(text));
+      const others = ['first', 'x'.repeat(20_000)];
+      expect(build([...others, source])).to.deep.equal(build([...others, text]));
+      expect(build(Array<RecordSource>(200).fill(source))).to.deep.equal(
+        build(Array<string>(200).fill(text)),
+      );
+
+      // Accepted again for another proposer, as an old value is; or learnt by whatever way.
+      for (const other of [
+        { ...record, entry: entryOf(5) },
+        { ...record, round: round(3) },
+        { ...record, owner: agentIndex(1) },
+        { verdict: 'learnt', entry: entryOf(6), peer: owner, decree },
+      ] as const)
+        expect(recordSource(other, MEMBERS)).to.equal(encodeRecord(other, MEMBERS));
+    }
   });
 
   it('writes the received message and the verdict on it, readable as text', () => {

@@ -17,6 +17,8 @@ import { openAgentSocket, type AgentSocket, type DropCode } from '../../src/net/
 import { EVIDENCE_LIFETIME_MS, EVIDENCE_REFRESH_MS, PROBE_INTERVAL_MS } from '../../src/net/coalescing.js';
 import { ListenError } from '../../src/net/listen-error.js';
 import { encodeMessage } from '../../src/wire/codec.js';
+import { ProposalLine } from '../../src/wire/proposal-line.js';
+import { acceptRequest, decree } from '../support/make.js';
 import { freeAddresses, Inbox, ManualClock, rawUdp, recordingLog, within, type RawUdp } from './support.js';
 
 interface Node {
@@ -102,6 +104,29 @@ describe('net: UDP between agents', () => {
     const [a, b] = [await open(SELF), await open(PEER)];
     a.socket.send(PEER, accepted(7, 'привет\n\u2028'), false);
     expect(await b.messages.next()).to.deep.equal({ from: SELF, message: accepted(7, 'привет\n\u2028') });
+  });
+
+  it('reads AcceptRequests as they came, and whatever else is in their datagram by itself', async () => {
+    const node = await open(SELF);
+    const peer = await raw(peer_address);
+    const requests = ['first', 'second "quoted"'].map((value, i) =>
+      acceptRequest(i + 1, 2, decree(value), 1),
+    );
+    const asked = requests.map((request) => said(request));
+    await peer.send(self, asked.join('\n'));
+    const read = await node.messages.take(2);
+    expect(read.map(({ message }) => message)).to.satisfy((all: PeerMessage[]) =>
+      all.every((message) => message instanceof ProposalLine),
+    );
+    expect(read.map(({ message }) => said(message))).to.deep.equal(asked);
+
+    await peer.send(self, [...asked, said(heartbeat(peer_address))].join('\n'));
+    expect((await node.messages.take(3)).slice(0, 2)).to.deep.equal(
+      requests.map((message) => ({ from: PEER, message })),
+    );
+    await peer.send(self, `${asked.join('\n')}\n{`);
+    expect(await node.messages.take(2)).to.deep.equal(requests.map((message) => ({ from: PEER, message })));
+    expect(await node.drops.next()).to.equal('datagram-malformed');
   });
 
   it('carries the longest message that fits, and counts one that does not', async () => {

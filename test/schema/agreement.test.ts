@@ -10,8 +10,9 @@ import { loadSchema, schemaFileOf } from '../../src/wire/validators.js';
 
 type Name = keyof typeof MessageType;
 type MessageNamed<N extends Name> = Extract<Message, { type: (typeof MessageType)[N] }>;
+/** `unread` says nothing more: it is for the core alone. */
 type FieldsOf<T> = Record<
-  Exclude<keyof T, 'type'>,
+  Exclude<keyof T, 'type' | 'unread'>,
   'counter' | 'round' | 'string' | 'boolean' | 'object' | 'leader'
 >;
 
