@@ -63,7 +63,6 @@ export const core: Measure = {
 class Requests {
   readonly #leader = agentOf(LEADER);
   readonly #follower = agentOf(FOLLOWER);
-  readonly #proposals = new ProposalReader(LEADER_ADDRESS);
   readonly #costs: Costs = new Map();
   #no = 0;
 
@@ -74,17 +73,20 @@ class Requests {
       connection: CLIENT,
       message: decoded('{"type":11}') as ClientRequest,
     });
+    // The entry of the very first request is 0, which is left out where it is written: it is read in another way.
+    this.#group((datagram) => datagram.toString().split('\n').map(decoded) as PeerMessage[]);
   }
 
   run(requests: number): Costs {
     // What is compiled meanwhile isn't counted.
-    for (let done = 0; done < requests / 4; done += GROUP) this.#group();
+    for (let done = 0; done < requests / 4; done += GROUP) this.#group(readProposals);
     this.#costs.clear();
-    for (let done = 0; done < requests; done += GROUP) this.#group();
+    for (let done = 0; done < requests; done += GROUP) this.#group(readProposals);
     return new Map([...this.#costs].map(([name, cpu_us]) => [name, cpu_us / requests]));
   }
 
-  #group(): void {
+  /** `read`: how the follower reads what it is asked for. */
+  #group(read: (datagram: Buffer) => PeerMessage[]): void {
     const leader = this.#leader;
     const follower = this.#follower;
     const lines = Array.from({ length: GROUP }, () => this.#line());
@@ -95,10 +97,7 @@ class Requests {
     const texts = this.#time('its AcceptRequest is written', () => written(proposed, LEADER, FOLLOWER));
     this.#time('and its record', () => recorded(proposed, LEADER));
     const datagram = Buffer.from(texts.join('\n'));
-    const asked = this.#time(
-      'the AcceptRequest is read',
-      (): PeerMessage[] => this.#proposals.readAll(datagram) ?? (texts.map(decoded) as PeerMessage[]),
-    );
+    const asked = this.#time('the AcceptRequest is read', () => read(datagram));
     const accepted = this.#time('and handled by a follower', () =>
       steps(follower, asked, (message) => ({ type: 'message', from: LEADER, message })),
     );
@@ -150,6 +149,14 @@ function elect(agent: AgentState): void {
   const promise = { ...(decoded(text) as PeerMessage), request, entry, round } as PeerMessage;
   step(agent, { type: 'message', from: FOLLOWER, message: promise });
   step(agent, { type: 'durable', position: agent.journal.appended });
+}
+
+const proposals = new ProposalReader(LEADER_ADDRESS);
+
+function readProposals(datagram: Buffer): PeerMessage[] {
+  const lines = proposals.readAll(datagram);
+  if (lines === undefined) throw new BenchError('AcceptRequests are not as usual');
+  return lines;
 }
 
 function decoded(text: string): Message {

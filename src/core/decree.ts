@@ -15,6 +15,8 @@ export interface Decree extends Request {
   readonly value: string;
   /** Of the value, about: for a decree that would have to read it first. */
   readonly length?: number;
+  /** Whether another has the same value, where that can be told without reading it; undefined if it can't. */
+  sameValue?(other: Decree): boolean | undefined;
 }
 
 export const NO_REQUEST: Request = { id: NO_CLIENT, no: 0 as RequestNumber, noset: false };
@@ -41,5 +43,8 @@ export function lengthOf(decree: Decree): number {
 
 /** Two values are the same only if (id, no, noset, value) are (spec.md, "Encoding"). */
 export function sameDecree(a: Decree, b: Decree): boolean {
-  return a === b || (a.id === b.id && a.no === b.no && a.noset === b.noset && a.value === b.value);
+  return (
+    a === b ||
+    (a.id === b.id && a.no === b.no && a.noset === b.noset && (a.sameValue?.(b) ?? a.value === b.value))
+  );
 }

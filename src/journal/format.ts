@@ -265,8 +265,9 @@ export function lineBytes(text: RecordSource): number {
 
 /** A vote doesn't depend on the commit index behind the value, which is left out: only the brace is put there again. */
 function copiedBytes(line: ChosenLine | ProposalLine): number {
-  const bytes = line.end - line.start;
-  return line instanceof ProposalLine ? ACCEPTED_BYTES.length + bytes + 1 : LEARNT_BYTES.length + bytes;
+  const isVote = line instanceof ProposalLine;
+  // Both end with a brace, which stands right behind the value of one of them.
+  return (isVote ? ACCEPTED_BYTES : LEARNT_BYTES).length + line.value_end - line.start + 1;
 }
 
 /** How many it takes at most, if its characters are not looked at: three for each of UTF-16. */
@@ -312,12 +313,10 @@ export class GroupBuilder {
   }
 
   private copy(line: ChosenLine | ProposalLine, at: number): number {
-    const { bytes, start, end } = line;
-    const isVote = line instanceof ProposalLine;
-    const verdict = isVote ? ACCEPTED_BYTES : LEARNT_BYTES;
+    const { bytes, start, value_end } = line;
+    const verdict = line instanceof ProposalLine ? ACCEPTED_BYTES : LEARNT_BYTES;
     for (let i = 0; i < verdict.length; i++) this.buffer[at + i] = verdict[i] ?? 0;
-    const length = verdict.length + bytes.copy(this.buffer, at + verdict.length, start, end);
-    if (!isVote) return length;
+    const length = verdict.length + bytes.copy(this.buffer, at + verdict.length, start, value_end);
     this.buffer[at + length] = CLOSING_BRACE;
     return length + 1;
   }

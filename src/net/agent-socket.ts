@@ -263,7 +263,7 @@ class BoundSocket implements AgentSocket {
     });
   }
 
-  /** The well-formed messages of any datagram; undefined if there are none. */
+  /** The well-formed messages of any datagram; undefined if it is dropped as a whole. */
   #readAny(peer: Peer, bytes: Buffer): Message[] | undefined {
     const datagram = splitDatagram(bytes);
     if (datagram.ok) return this.#decode(peer, datagram);

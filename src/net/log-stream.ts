@@ -1,4 +1,4 @@
-import { isNoOp } from '../core/decree.js';
+import { isNoOp, lengthOf } from '../core/decree.js';
 import { entry as toEntry, type Entry } from '../core/ids.js';
 import { MessageType, type LogResponse, type Message } from '../core/message.js';
 import type { StoredEntry } from '../core/record.js';
@@ -184,7 +184,7 @@ export class LogStream {
     }
     this.#batch = batch;
     this.#batchIndex = 0;
-    const bytes = batch.reduce((sum, { decree }) => sum + decree.value.length, 0);
+    const bytes = batch.reduce((sum, { decree }) => sum + lengthOf(decree), 0);
     this.#onRead({ entries: batch.length, bytes });
   }
 

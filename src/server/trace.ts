@@ -60,12 +60,13 @@ function nameOf(message: { readonly type: number }): string {
 /** The numbers by which one finds a line again: the entry, the round, and whose request it is. */
 function figuresOf(thing: object): Details {
   const figures: Details = {};
-  for (const source of [thing, 'request' in thing ? thing.request : {}]) {
-    for (const [key, value] of Object.entries(source as object)) {
-      if (FIGURES.has(key) && typeof value === 'number') figures[key] = value;
+  const take = (source: object, names: readonly string[]): void => {
+    for (const name of names) {
+      const value: unknown = Reflect.get(source, name);
+      if (typeof value === 'number') figures[name] = value;
     }
-  }
+  };
+  take(thing, ['entry', 'round', 'committed']);
+  if ('request' in thing) take(thing.request as object, ['id', 'no']);
   return figures;
 }
-
-const FIGURES: ReadonlySet<string> = new Set(['entry', 'round', 'committed', 'id', 'no']);

@@ -30,6 +30,7 @@ export const SOMETIMES = [
   'torn tail dropped',
   'duplicate answered from the table',
   'Nack sent',
+  'AcceptRequests read as they came',
   'catch-up finished',
   'commit at a round above 0',
   'leaders found gone',

@@ -122,8 +122,9 @@ export class Life {
       return this.world.counters.add('fault: receive buffer full');
     }
     this.arrive(() => {
-      const { from, messages, dropped } = this.#read(source, datagram);
+      const { from, messages, unread, dropped } = this.#read(source, datagram);
       mustHold(dropped.length === 0, 'wire', () => `a peer's datagram is dropped: ${dropped.join()}`);
+      if (unread) this.world.counters.add('AcceptRequests read as they came', messages.length);
       const events: Event[] = [];
       for (const { message, text } of messages) {
         const name = MESSAGE_NAMES[message.type];

@@ -1,33 +1,30 @@
 import type { Address } from '../core/address.js';
 import type { Decree, Request } from '../core/decree.js';
-import type { ClientId, Entry, RequestNumber, Round } from '../core/ids.js';
+import type { Entry, Round } from '../core/ids.js';
 import { MessageType, type Accepted, type AcceptRequest, type Unread } from '../core/message.js';
+import { ValueLine, type LineHead } from './value-line.js';
 
 /**
- * An AcceptRequest as it came (`proposal-reader.ts`), and the decree in it. Only its numbers were read: the value stays
- * where it is, as a follower hardly ever asks for it, and what its journal and its Accepted say of it stands there already.
+ * An AcceptRequest as it came (`proposal-reader.ts`), and the decree in it. What a follower's journal and its Accepted
+ * say of the value stands there already, so that the value is hardly ever read.
  */
-export class ProposalLine implements AcceptRequest, Decree, Unread {
+export class ProposalLine extends ValueLine implements AcceptRequest, Unread {
   readonly type = MessageType.AcceptRequest;
-  readonly noset = false;
 
   constructor(
-    readonly id: ClientId,
-    readonly no: RequestNumber,
-    readonly entry: Entry,
+    head: LineHead,
     readonly round: Round,
     readonly committed: Entry,
-    /** Who proposes it, as the line says. */
-    readonly from: Address,
-    /** Where the line is: from `start` on; without what stands behind the value, the commit index, up to `end`. */
-    readonly bytes: Buffer,
-    readonly start: number,
-    /** Where `request` begins, with a comma before it: from there to `end` an Accepted says the same. */
+    from: Address,
+    bytes: Buffer,
+    start: number,
+    /** Where `request` begins, with a comma before it: from there to the value's end an Accepted says the same. */
     readonly body_start: number,
-    /** Where the value's JSON text begins. */
-    readonly value_start: number,
-    readonly end: number,
-  ) {}
+    value_start: number,
+    value_end: number,
+  ) {
+    super(head, from, bytes, start, value_start, value_end);
+  }
 
   get request(): Request {
     return this;
@@ -45,41 +42,45 @@ export class ProposalLine implements AcceptRequest, Decree, Unread {
     return new AcceptedLine(this);
   }
 
-  get value(): string {
-    return JSON.parse(this.bytes.toString('latin1', this.value_start, this.end)) as string;
-  }
-
-  /** Of the JSON text. */
-  get length(): number {
-    return this.end - this.value_start;
+  override toJSON(): object {
+    const { type, id, no, entry, round, value, committed } = this;
+    return { type, id, no, entry, round, value, committed };
   }
 }
 
 /** The Accepted that answers it. */
 export class AcceptedLine implements Accepted {
   readonly type = MessageType.Accepted;
+  readonly #asked: ProposalLine;
 
-  constructor(readonly asked: ProposalLine) {}
+  constructor(asked: ProposalLine) {
+    this.#asked = asked;
+  }
 
   get request(): Request {
-    return this.asked;
+    return this.#asked;
   }
 
   get entry(): Entry {
-    return this.asked.entry;
+    return this.#asked.entry;
   }
 
   get round(): Round {
-    return this.asked.round;
+    return this.#asked.round;
   }
 
   get value(): string {
-    return this.asked.value;
+    return this.#asked.value;
   }
 
   /** All fields beside type and sender, as JSON. */
   get body(): string {
-    const { bytes, body_start, end } = this.asked;
-    return bytes.toString('latin1', body_start, end);
+    const { bytes, body_start, value_end } = this.#asked;
+    return bytes.toString('latin1', body_start, value_end);
+  }
+
+  toJSON(): object {
+    const { id, no, entry, round, value } = this.#asked;
+    return { type: this.type, id, no, entry, round, value };
   }
 }

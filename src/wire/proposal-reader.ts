@@ -1,10 +1,12 @@
 import type { Address } from '../core/address.js';
-import { clientId, entry, requestNumber, round } from '../core/ids.js';
+import { entry, round } from '../core/ids.js';
 import { MAX_ROUND } from '../core/limits.js';
 import { MessageType } from '../core/message.js';
 import { digits, moveTo, place, skipString, stands } from './cursor.js';
+import { COALESCED_BYTES } from './datagram.js';
 import { openingOf } from './encode.js';
 import { ProposalLine } from './proposal-line.js';
+import { readHead, REQUEST_ID } from './value-line.js';
 
 /**
  * A short cut for followers: a leader's AcceptRequests are read from the bytes of their datagram, which become neither
@@ -14,10 +16,6 @@ import { ProposalLine } from './proposal-line.js';
 
 const NEWLINE = 0x0a;
 
-const ID = '"id":';
-const NUMBER = Buffer.from(',"no":');
-const INSIDE = Buffer.from(',"entry":');
-const OUTSIDE = Buffer.from('},"entry":');
 const ROUND = Buffer.from(',"round":');
 const VALUE = Buffer.from(',"value":"');
 const QUOTE = Buffer.from('"');
@@ -32,11 +30,15 @@ export class ProposalReader {
 
   constructor(from: Address) {
     this.#from = from;
-    this.#opening = Buffer.from(openingOf(MessageType.AcceptRequest, from) + ID);
+    this.#opening = Buffer.from(openingOf(MessageType.AcceptRequest, from) + REQUEST_ID);
     this.#body_at = this.#opening.indexOf(',"request":');
   }
 
-  /** The AcceptRequests of a datagram in which there is nothing else, each of the usual shape; undefined for any other. */
+  /**
+   * The AcceptRequests of a datagram in which there is nothing else, each of the usual shape; undefined for any other.
+   * What is kept of one keeps the whole datagram in memory: so only one that is no larger than agents make them may hold
+   * several.
+   */
   readAll(datagram: Buffer): ProposalLine[] | undefined {
     const lines: ProposalLine[] = [];
     for (let start = 0; ;) {
@@ -45,33 +47,24 @@ export class ProposalReader {
       lines.push(line);
       const end = place();
       if (end === datagram.length) return lines;
-      if (datagram[end] !== NEWLINE) return undefined;
+      if (datagram[end] !== NEWLINE || datagram.length > COALESCED_BYTES) return undefined;
       start = end + 1;
     }
   }
 
   #read(bytes: Buffer, start: number): ProposalLine | undefined {
     moveTo(start);
-    if (!stands(bytes, this.#opening)) return undefined;
-    const id = digits(bytes);
-    if (!stands(bytes, NUMBER)) return undefined;
-    const no = digits(bytes);
-    if (!stands(bytes, INSIDE)) return undefined;
-    const inside = digits(bytes);
-    if (!stands(bytes, OUTSIDE)) return undefined;
-    const outside = digits(bytes);
-    if (id === 0 || no === 0 || inside === 0 || inside !== outside) return undefined;
+    const head = readHead(bytes, this.#opening);
+    if (head === undefined) return undefined;
     const at_round = numberBehind(bytes, ROUND);
     if (at_round < 0 || at_round >= MAX_ROUND || !stands(bytes, VALUE)) return undefined;
     const value_start = place() - 1;
     if (!skipString(bytes) || place() === value_start + 1 || !stands(bytes, QUOTE)) return undefined;
-    const end = place();
+    const value_end = place();
     const committed = numberBehind(bytes, COMMITTED);
     if (committed < 0 || !stands(bytes, END)) return undefined;
     return new ProposalLine(
-      clientId(id),
-      requestNumber(no),
-      entry(inside),
+      head,
       round(at_round),
       entry(committed),
       this.#from,
@@ -79,7 +72,7 @@ export class ProposalReader {
       start,
       start + this.#body_at,
       value_start,
-      end,
+      value_end,
     );
   }
 }

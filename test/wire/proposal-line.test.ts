@@ -1,8 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Address } from '../../src/core/address.js';
-import { MessageType, type Accepted, type AcceptRequest } from '../../src/core/message.js';
+import { sameDecree, type Decree } from '../../src/core/decree.js';
+import { requestNumber } from '../../src/core/ids.js';
+import { MessageType, type Accepted, type AcceptRequest, type LogResponse } from '../../src/core/message.js';
+import { ChosenLineReader, type ChosenLine } from '../../src/wire/chosen-line.js';
 import { decodeAny, encodeMessage } from '../../src/wire/codec.js';
+import { COALESCED_BYTES } from '../../src/wire/datagram.js';
 import type { ProposalLine } from '../../src/wire/proposal-line.js';
 import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { anAddress, anyString, messagesByType } from './arbitraries.js';
@@ -118,6 +122,42 @@ describe('wire: AcceptRequests from the bytes of their datagram', () => {
     expect(reader.readAll(Buffer.alloc(0))).to.equal(undefined);
     expect(reader.readAll(Buffer.from(`${usual}${usual}`))).to.equal(undefined);
     expect(reader.readAll(Buffer.from(`${usual}\n${usual}`))).to.have.length(2);
+  });
+
+  it('are left to the codec if agents would have made two datagrams of one', () => {
+    const line = encodeMessage(requestOf('x'), LEADER);
+    const most = Math.floor((COALESCED_BYTES + 1) / (line.length + 1));
+    const many = (n: number): Buffer => Buffer.from(Array<string>(n).fill(line).join('\n'));
+    expect(reader.readAll(many(most))).to.have.length(most);
+    expect(reader.readAll(many(most + 1))).to.equal(undefined);
+  });
+
+  it('are compared with others that were not read, and with those that were', () => {
+    const line = (value: string): ProposalLine => read(encodeMessage(requestOf(value, { at: 8 }), LEADER))!;
+    const chosen = (value: string): ChosenLine => {
+      const message: LogResponse = { ...requestOf(value, { at: 8 }), type: MessageType.LogResponse };
+      return new ChosenLineReader(SELF).read(Buffer.from(`${encodeMessage(message, SELF)}\n`), 0)!;
+    };
+    const { id, no } = line('x');
+    const plain = (value: string): Decree => ({ id, no, noset: false, value });
+    for (const value of ['x', 'a "quoted" one'])
+      for (const make of [line, chosen, plain])
+        for (const other of [line, chosen, plain]) {
+          expect(sameDecree(make(value), other(value)), value).to.equal(true);
+          expect(sameDecree(make(value), other(`${value}x`))).to.equal(false);
+          expect(sameDecree(make(value), other(value.replace('x', 'y').replace('a', 'b')))).to.equal(false);
+          expect(sameDecree(make(value), { ...plain(value), no: requestNumber(9) })).to.equal(false);
+        }
+    expect(line('x').sameValue(plain('x'))).to.equal(undefined);
+  });
+
+  it('are written as what they say, and not as what they hold', () => {
+    const line = read(encodeMessage(requestOf('a "quoted" one'), LEADER))!;
+    const said = { type: 4, id: 65_537, no: 3, entry: 7, round: 2, value: 'a "quoted" one', committed: 5 };
+    expect(JSON.parse(JSON.stringify(line))).to.deep.equal(said);
+    const { committed, ...answer } = { ...said, type: 5 };
+    expect(committed).to.equal(5);
+    expect(JSON.parse(JSON.stringify(line.accepted))).to.deep.equal(answer);
   });
 
   it('are never taken from a text that says anything else, or says it otherwise', () => {
