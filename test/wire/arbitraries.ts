@@ -31,6 +31,42 @@ export const anyString = fc.oneof(
   ),
 );
 
+/** Values with escapes and pieces of messages among them, as of applications that speak JSON, as often as any. */
+export const valueLike = fc.oneof(
+  fc
+    .array(
+      fc.constantFrom(
+        ...['a', ' ', '"', '\\', '\n', '\t', '\b', '}', '/', '~', '"}\n'],
+        ...['},"entry":7', '","committed":7'],
+      ),
+    )
+    .map((parts) => parts.join('')),
+  anyString,
+);
+
+/** A few changes of a text: places, what is put there, and whether it takes a character's place. */
+export const edits = fc.record({
+  pieces: fc.array(
+    fc.tuple(
+      fc.nat(),
+      fc.constantFrom('', '0', '1', '9', '"', '\\', ',', '}', '{', ' ', '\n', 'u', 'n', '-', 'é', '\u0000'),
+    ),
+    { minLength: 1, maxLength: 3 },
+  ),
+  replaces: fc.boolean(),
+});
+
+export function edited(
+  text: string,
+  { pieces, replaces }: { pieces: [number, string][]; replaces: boolean },
+): string {
+  for (const [place, piece] of pieces) {
+    const at = place % (text.length + 1);
+    text = text.slice(0, at) + piece + text.slice(replaces ? at + 1 : at);
+  }
+  return text;
+}
+
 export const anAddress: fc.Arbitrary<Address> = fc.record({
   address: fc
     .tuple(...Array.from({ length: 4 }, () => fc.integer({ min: 0, max: 255 })))
