@@ -8,9 +8,9 @@ import { MessageType, type ClientRequest, type Message, type PeerMessage } from 
 import { DEFAULT_TIMES, type AgentState } from '../../src/core/state.js';
 import { GroupBuilder, recordSource } from '../../src/journal/format.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
+import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { VALUE_BYTES, type Measure } from '../context.js';
 import { LOOPBACK } from '../paths.js';
-import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { figure, over } from '../stats.js';
 import { BenchError } from '../wait.js';
 

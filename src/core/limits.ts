@@ -54,7 +54,7 @@ export const MAX_REQUESTS_PER_CLIENT = 128;
 /** Chosen entries kept in memory behind the commit index; older ones are read back from the journal. */
 export const RETAINED_ENTRIES = 4096;
 
-/** Total length of values kept in memory behind the commit index; in the same way. */
+/** Total length of values kept in memory behind the commit index, or of the JSON texts of those that were not read. */
 export const RETAINED_VALUE_LENGTH = 16 * 1024 * 1024;
 
 /** Total length of the application's answers kept for requests that are asked again. */
@@ -69,7 +69,7 @@ export const ANSWER_OVERHEAD_LENGTH = 64;
  */
 export const MAX_HELD_ENTRIES = 2 ** 19;
 
-/** Total length of the values of these acceptances, or of the JSON texts of those that were not read. */
+/** Total length of the values of these acceptances, in the same way. */
 export const MAX_HELD_LENGTH = 64 * 1024 * 1024;
 
 /** Entries that one retransmission tick sends again, oldest first: a few datagrams' worth. */

@@ -5,9 +5,9 @@ import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
 import { ChosenLine } from '../wire/chosen-line.js';
-import { ProposalLine } from '../wire/proposal-line.js';
-import { moveTo, place, stands } from '../wire/cursor.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
+import { moveTo, place, stands } from '../wire/cursor.js';
+import { ProposalLine } from '../wire/proposal-line.js';
 
 /**
  * The text of the journal, as functions of strings and bytes (spec.md, "Durability"). A segment is

@@ -1,6 +1,13 @@
 import type { Address } from '../core/address.js';
 import type { Decree } from '../core/decree.js';
-import type { ClientId, Entry, RequestNumber } from '../core/ids.js';
+import {
+  clientId,
+  entry,
+  requestNumber,
+  type ClientId,
+  type Entry,
+  type RequestNumber,
+} from '../core/ids.js';
 import { digits, stands } from './cursor.js';
 
 /**
@@ -74,5 +81,5 @@ export function readHead(bytes: Buffer, opening: Uint8Array): LineHead | undefin
   if (!stands(bytes, OUTSIDE)) return undefined;
   const outside = digits(bytes);
   if (id === 0 || no === 0 || inside === 0 || inside !== outside) return undefined;
-  return { id: id as ClientId, no: no as RequestNumber, entry: inside as Entry };
+  return { id: clientId(id), no: requestNumber(no), entry: entry(inside) };
 }
