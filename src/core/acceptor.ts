@@ -131,7 +131,8 @@ export function onAcceptRequest(
   const before = acceptanceAt(agent, m.entry);
   if (before?.round === m.round) {
     if (!sameDecree(before.decree, decree)) return 'other-value';
-    sendAccepted(out, from, m);
+    // Perhaps the first answer was lost.
+    sendAccepted(out, from, m, true);
     return undefined;
   }
   if (before === undefined && m.entry >= learner.committed + ACCEPT_WINDOW_ENTRIES && isFull(acceptor)) {
@@ -190,8 +191,8 @@ export function keepAcceptance(agent: Accepting, entry: Entry, acceptance: Accep
   if (entry >= learner.retained) keep(acceptor, entry, acceptance);
 }
 
-function sendAccepted(out: Outbox, to: AgentIndex, m: AcceptRequest): void {
-  out.send(to, m.unread?.accepted ?? acceptedOf(m));
+function sendAccepted(out: Outbox, to: AgentIndex, m: AcceptRequest, alone = false): void {
+  out.send(to, m.unread?.accepted ?? acceptedOf(m), alone);
 }
 
 function acceptedOf({ request, entry, round, value }: AcceptRequest): Accepted {

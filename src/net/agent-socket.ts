@@ -11,15 +11,10 @@ import {
   type PeerMessage,
 } from '../core/message.js';
 import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import {
-  COALESCED_BYTES,
-  DatagramJoiner,
-  DatagramPacker,
-  splitDatagram,
-  type Split,
-} from '../wire/datagram.js';
+import { DatagramJoiner, DatagramPacker, splitDatagram, type Split } from '../wire/datagram.js';
 import { ProposalReader } from '../wire/proposal-reader.js';
 import { CoalescingEvidence } from './coalescing.js';
+import { DatagramSize } from './datagram-size.js';
 import { errorCode, listenError } from './listen-error.js';
 import { limitedLog, type Log } from './logging.js';
 import { separately, type Together } from './together.js';
@@ -111,6 +106,7 @@ interface Peer {
   readonly packer: DatagramPacker;
   readonly reader: ProposalReader;
   readonly evidence: CoalescingEvidence;
+  readonly size: DatagramSize;
   readonly nacks: TokenBucket;
   /** Whether a heartbeat is among what waits. */
   urgent: boolean;
@@ -169,9 +165,10 @@ class BoundSocket implements AgentSocket {
       index,
       address,
       port: Number(address.port),
-      packer: new DatagramPacker(COALESCED_BYTES, this.#joiner),
+      packer: new DatagramPacker(undefined, this.#joiner),
       reader: new ProposalReader(address),
       evidence: new CoalescingEvidence(),
+      size: new DatagramSize(this.#now_ms()),
       nacks: new TokenBucket({ ...NACK_RATE, now_ms: this.#now_ms }),
       urgent: false,
       coalesces: false,
@@ -204,14 +201,18 @@ class BoundSocket implements AgentSocket {
       this.#options.onDropped('nack-limited');
       return;
     }
-    this.#touch(peer);
+    if (alone) peer.size.alone(message, this.#now_ms());
+    this.#touch(peer, message);
     const encoded = this.#encode(message);
     const urgent = message.type === MessageType.Heartbeat;
     if (alone || !peer.coalesces) {
       // What was sent before goes first, so that order is kept as far as UDP keeps it.
       this.#flushPeer(peer);
       this.#transmit(peer, Buffer.from(encoded.text), urgent);
-    } else this.#pack(peer, encoded, urgent);
+    } else {
+      this.#pack(peer, encoded, urgent);
+      peer.size.packed(message);
+    }
   }
 
   drain(): Promise<void> {
@@ -255,11 +256,15 @@ class BoundSocket implements AgentSocket {
       this.#dropped('datagram-stranger', `dropped a datagram of ${from}, which is no agent of this cluster`);
       return;
     }
+    peer.size.received(bytes.length, this.#now_ms());
     const messages = peer.reader.readAll(bytes) ?? this.#readAny(peer, bytes);
     if (messages === undefined) return;
     if (messages.length > 1) peer.evidence.heard(this.#now_ms());
     this.#together(() => {
-      for (const message of messages) this.#deliver(peer, message);
+      for (const message of messages) {
+        peer.size.hears(message);
+        this.#deliver(peer, message);
+      }
     });
   }
 
@@ -311,10 +316,12 @@ class BoundSocket implements AgentSocket {
     return this.#encoded;
   }
 
-  #touch(peer: Peer): void {
+  #touch(peer: Peer, message: PeerMessage): void {
     if (!this.#touched.has(peer)) {
+      const now_ms = this.#now_ms();
       this.#touched.add(peer);
-      peer.coalesces = peer.evidence.understood(this.#now_ms());
+      peer.coalesces = peer.evidence.understood(now_ms);
+      peer.packer.resize(peer.size.bytes(message, now_ms));
     }
     // Not a microtask: those run after every single datagram read, an immediate after all those read in one poll, so
     // that the answers to a burst are coalesced. It costs no waiting, as the loop doesn't sleep before it.
@@ -348,7 +355,9 @@ class BoundSocket implements AgentSocket {
   }
 
   #transmitPacked(peer: Peer, datagram: Buffer, packed: number): void {
-    if (packed > 1) peer.evidence.shown(this.#now_ms());
+    const now_ms = this.#now_ms();
+    if (packed > 1) peer.evidence.shown(now_ms);
+    peer.size.sent(datagram.length, now_ms);
     this.#transmit(peer, datagram, peer.urgent);
     peer.urgent = false;
   }

@@ -1,7 +1,7 @@
 /** Entries of a stream of the log that the core is handed at once: a millisecond's work. */
 export const MAX_FETCHED_AT_ONCE = 256;
 
-/** Events that are one step of the core at most: about a full datagram of usual messages. */
+/** Events that are one step of the core at most: so many that what follows a step costs little beside them. */
 export const MAX_EVENTS_AT_ONCE = 64;
 
 /** Records that may wait for the disk before a stream of the log is held up: a few groups' worth. */

@@ -31,11 +31,20 @@ export function splitDatagram(bytes: Uint8Array): Split {
 }
 
 /**
- * How full a datagram is made when messages are joined. Over Ethernet it travels in ten fragments, and a lost fragment
- * loses the whole; still it holds some fifty messages of usual size for one system call. With its headers it stays
- * below 16 KiB, the size in which Linux allocates and accounts it, so that a default receive buffer holds a dozen.
+ * How full datagrams are made when messages are joined; which of these towards whom is decided in
+ * `src/net/datagram-size.ts`. The smallest fits a frame of Ethernet even when tunnels have
+ * added theirs.
+ */
+export const FRAME_BYTES = 1_200;
+
+/**
+ * Some fifty messages of usual size. Over Ethernet it travels in ten fragments. With its headers it stays below 16 KiB,
+ * the size in which Linux allocates and accounts it, so that a default receive buffer holds a dozen.
  */
 export const COALESCED_BYTES = 14_000;
+
+/** Some two hundred: a busy leader's group. It fits a packet of the loopback, and a default receive buffer holds a few. */
+export const WIDE_BYTES = 60_000;
 
 /** Makes the bytes of datagrams. What is broadcast makes the same datagram for one peer after another: it is made once. */
 export class DatagramJoiner {
@@ -58,18 +67,23 @@ export class DatagramJoiner {
  * travels alone. One above MAX_DATAGRAM_BYTES does too, and the socket refuses it (EMSGSIZE); `fitsAlone` tells before.
  */
 export class DatagramPacker {
-  readonly #target_bytes: number;
   readonly #joiner: DatagramJoiner;
+  #target_bytes = COALESCED_BYTES;
   #texts: string[] = [];
   #size_bytes = 0;
 
   /** Packers with one joiner share what they send alike. */
   constructor(target_bytes: number = COALESCED_BYTES, joiner = new DatagramJoiner()) {
+    this.#joiner = joiner;
+    this.resize(target_bytes);
+  }
+
+  /** How full datagrams are made from now on. */
+  resize(target_bytes: number): void {
     if (!(target_bytes >= 1 && target_bytes <= MAX_DATAGRAM_BYTES)) {
       throw new RangeError(`a datagram holds 1 to ${MAX_DATAGRAM_BYTES} bytes, not ${target_bytes}`);
     }
     this.#target_bytes = target_bytes;
-    this.#joiner = joiner;
   }
 
   /** Messages that wait for `flush`. */

@@ -3,7 +3,7 @@ import { entry, round } from '../core/ids.js';
 import { MAX_ROUND } from '../core/limits.js';
 import { MessageType } from '../core/message.js';
 import { digits, moveTo, place, skipString, stands } from './cursor.js';
-import { COALESCED_BYTES } from './datagram.js';
+import { WIDE_BYTES } from './datagram.js';
 import { openingOf } from './encode.js';
 import { ProposalLine } from './proposal-line.js';
 import { readHead, REQUEST_ID } from './value-line.js';
@@ -47,7 +47,7 @@ export class ProposalReader {
       lines.push(line);
       const end = place();
       if (end === datagram.length) return lines;
-      if (datagram[end] !== NEWLINE || datagram.length > COALESCED_BYTES) return undefined;
+      if (datagram[end] !== NEWLINE || datagram.length > WIDE_BYTES) return undefined;
       start = end + 1;
     }
   }

@@ -251,6 +251,15 @@ describe('core, acceptor (spec.md, "Acceptors")', () => {
       expect(one.of('send')[0]).to.include({ after: 1 });
     });
 
+    it('answers a duplicate alone in its datagram, as what it went with may be why the first was lost', () => {
+      const one = acceptor();
+      for (const alone of [false, true]) {
+        one.message(0, acceptRequest(0, 0, x));
+        expect(one.of('send')).to.have.length(1);
+        expect(one.of('send')[0]).to.include({ alone });
+      }
+    });
+
     it('raises the alarm at a second value in one round, and keeps the first (faults 43)', () => {
       const one = acceptor()
         .message(0, acceptRequest(0, 0, x))

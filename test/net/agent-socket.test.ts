@@ -17,6 +17,7 @@ import { openAgentSocket, type AgentSocket, type DropCode } from '../../src/net/
 import { EVIDENCE_LIFETIME_MS, EVIDENCE_REFRESH_MS, PROBE_INTERVAL_MS } from '../../src/net/coalescing.js';
 import { ListenError } from '../../src/net/listen-error.js';
 import { encodeMessage } from '../../src/wire/codec.js';
+import { COALESCED_BYTES, FRAME_BYTES, WIDE_BYTES } from '../../src/wire/datagram.js';
 import { ProposalLine } from '../../src/wire/proposal-line.js';
 import { acceptRequest, decree } from '../support/make.js';
 import { freeAddresses, Inbox, ManualClock, rawUdp, recordingLog, within, type RawUdp } from './support.js';
@@ -290,8 +291,8 @@ describe('net: UDP between agents', () => {
     it('fills datagrams in a burst, and loses nothing', async () => {
       const { node, peer } = await probed();
       await showEvidence({ node, peer });
-      const value = 'x'.repeat(1000);
-      for (let i = 0; i < 150; i++) node.socket.send(PEER, accepted(i, value), false);
+      const what = decree('x'.repeat(1000));
+      for (let i = 0; i < 150; i++) node.socket.send(PEER, acceptRequest(i, 1, what), false);
       await peer.datagrams.until(
         () => peer.datagrams.all.slice(2).join('\n').split('\n').length >= 150,
         'all 150',
@@ -299,6 +300,44 @@ describe('net: UDP between agents', () => {
       expect(peer.datagrams.all.slice(2)).to.have.length.below(20);
       for (const datagram of peer.datagrams.all)
         expect(Buffer.byteLength(datagram)).to.be.at.most(MAX_DATAGRAM_BYTES);
+    });
+
+    it('fills as large datagrams as arrive, and answers in no larger ones than came', async () => {
+      const { node, peer, clock } = await probed();
+      await showEvidence({ node, peer });
+      const proposed = (n: number): PeerMessage => acceptRequest(n, 1, decree('x'.repeat(100)));
+      const voted = (n: number): PeerMessage => accepted(n, 'x'.repeat(100));
+      let received = peer.datagrams.all.length;
+      const largest = async (make: (n: number) => PeerMessage): Promise<number> => {
+        for (let i = 1; i <= 200; i++) node.socket.send(PEER, make(i), false);
+        const come = (): string[] => peer.datagrams.all.slice(received);
+        const count = (): number =>
+          come()
+            .join('\n')
+            .split('\n')
+            .filter((one) => one.includes('xx')).length;
+        await peer.datagrams.until(() => count() === 200, 'all 200');
+        const bytes = Math.max(...come().map((text) => text.length));
+        received = peer.datagrams.all.length;
+        return bytes;
+      };
+      expect(await largest(voted), 'nothing large has come').to.be.within(FRAME_BYTES - 500, FRAME_BYTES);
+      await peer.send(
+        self,
+        Array<string>(60)
+          .fill(said(voted(1)))
+          .join('\n'),
+      );
+      await node.messages.take(60);
+      expect(await largest(voted)).to.be.within(COALESCED_BYTES - 500, COALESCED_BYTES);
+      expect(await largest(proposed)).to.be.within(COALESCED_BYTES - 500, COALESCED_BYTES);
+      clock.time_ms += 2_000;
+      expect(await largest(proposed)).to.be.within(COALESCED_BYTES + 1, WIDE_BYTES);
+      clock.time_ms += 400;
+      node.socket.send(PEER, proposed(1), true);
+      await peer.datagrams.until(() => peer.datagrams.all.length > received, 'what was said again');
+      received = peer.datagrams.all.length;
+      expect(await largest(proposed), 'no vote came').to.be.within(FRAME_BYTES - 500, FRAME_BYTES);
     });
 
     it('sends single ones again to a peer that has restarted as a literal one', async () => {

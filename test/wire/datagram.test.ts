@@ -107,6 +107,16 @@ describe('datagram: packing', () => {
     expect(pack(['a', 'b', long, 'c', 'd']).map(String)).to.deep.equal(['a\nb', long, 'c\nd']);
   });
 
+  it('fills datagrams to another size from where it is told to', () => {
+    const packer = new DatagramPacker(10);
+    for (const text of ['aaaa', 'bbbb']) expect(packer.add(text)).to.equal(undefined);
+    packer.resize(4);
+    expect(packer.add('c')?.toString(), 'what was joined before').to.equal('aaaa\nbbbb');
+    expect(packer.add('ddd')?.toString()).to.equal('c');
+    expect(packer.flush()?.toString()).to.equal('ddd');
+    expect(() => packer.resize(0)).to.throw(RangeError);
+  });
+
   it('makes what is broadcast once, and what differs for each', () => {
     const joiner = new DatagramJoiner();
     const send = (...texts: string[]): Buffer | undefined => {

@@ -6,7 +6,7 @@ import { requestNumber } from '../../src/core/ids.js';
 import { MessageType, type Accepted, type AcceptRequest, type LogResponse } from '../../src/core/message.js';
 import { ChosenLineReader, type ChosenLine } from '../../src/wire/chosen-line.js';
 import { decodeAny, encodeMessage } from '../../src/wire/codec.js';
-import { COALESCED_BYTES } from '../../src/wire/datagram.js';
+import { WIDE_BYTES } from '../../src/wire/datagram.js';
 import type { ProposalLine } from '../../src/wire/proposal-line.js';
 import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { anAddress, edited, edits, messagesByType, valueLike } from './arbitraries.js';
@@ -118,7 +118,7 @@ describe('wire: AcceptRequests from the bytes of their datagram', () => {
 
   it('are left to the codec if agents would have made two datagrams of one', () => {
     const line = encodeMessage(requestOf('x'), LEADER);
-    const most = Math.floor((COALESCED_BYTES + 1) / (line.length + 1));
+    const most = Math.floor((WIDE_BYTES + 1) / (line.length + 1));
     const many = (n: number): Buffer => Buffer.from(Array<string>(n).fill(line).join('\n'));
     expect(reader.readAll(many(most))).to.have.length(most);
     expect(reader.readAll(many(most + 1))).to.equal(undefined);

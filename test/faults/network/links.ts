@@ -2,8 +2,9 @@ import { expect } from 'chai';
 import { setTimeout as pause } from 'node:timers/promises';
 import { encodeKvRequest } from '../../../clients/typescript/index.js';
 import type { TestNode } from '../../support/cluster.js';
+import { PAXOSD, Program } from '../../support/process.js';
 import { chance } from '../support/chance.js';
-import { expectSound, load } from '../support/load.js';
+import { expectSound, load, sameLog } from '../support/load.js';
 import { deep } from '../support/mode.js';
 import type { Rows } from '../support/rows.js';
 import { indicesOf, others, PATIENT } from './support.js';
@@ -16,6 +17,10 @@ const MAX_FLAP_MS = 450;
 
 /** The least that every IPv4 host takes. */
 const SMALL_MTU_BYTES = 576;
+
+/** 500 requests under way: a group of them takes several packets. */
+const MUCH = ['--clients', '10', '--in-flight', '50', '--seconds', String(deep(6, 60))];
+const IN_FLIGHT = 500;
 
 /** Near the largest value there is. */
 const LARGE_LENGTH = 60_000;
@@ -82,5 +87,26 @@ export const rows: Rows = {
     await all.client().request(large);
     // The two others choose it, and the third fetches it.
     await expectSound(all, work);
+  },
+
+  'row 26: no fragment arrives, much is asked, and the leader dies': async ({ start }) => {
+    const { all, network } = await start({ nodes: 3, app: 'kvapp', flags: PATIENT });
+    const leader = await all.leader();
+    await network.loseFragments();
+    const addresses = all.nodes.map(({ name }) => name);
+    const much = new Program('load', [process.execPath, PAXOSD, 'bench', ...addresses, ...MUCH, '--json']);
+    const { entries } = await leader.until(
+      'many answers',
+      ({ entries: { chosen } }) => chosen > 2 * IN_FLIGHT,
+    );
+    await leader.kill();
+    const { code } = await much.ended;
+    expect(code, much.stderr).to.equal(0);
+    const { totals } = JSON.parse(much.stdout) as { totals: { answered: number; unanswered: number } };
+    expect(totals.unanswered).to.equal(0);
+    expect(totals.answered, 'more than the dead leader had chosen and under way').to.be.above(
+      entries.chosen + IN_FLIGHT,
+    );
+    expect((await sameLog(all)).length).to.be.at.least(totals.answered);
   },
 };

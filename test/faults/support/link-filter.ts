@@ -12,13 +12,18 @@ const LOAD_HALF = 0x28;
 const LOAD_WORD = 0x20;
 const JUMP_IF_EQUAL = 0x15;
 const JUMP_IF_NOT_BELOW = 0x35;
+const JUMP_IF_ANY_BIT = 0x45;
 const RETURN = 0x06;
 
 /** Places in an Ethernet frame that carries IPv4. */
 const ETHERTYPE_AT = 12;
+const FRAGMENT_AT = 20;
 const SOURCE_AT = 26;
 const DESTINATION_AT = 30;
 const IPV4 = 0x0800;
+
+/** Of the half word there: that more fragments follow, or where this one belongs. Zero in what is whole. */
+const IS_FRAGMENT = 0x3fff;
 
 /** "Loading" from here draws 32 random bits. */
 const RANDOM_AT = 0xffff_f038;
@@ -60,6 +65,22 @@ export function lossProgram(match: 'source' | 'destination', losses: readonly Lo
     ...blocks,
     [RETURN, 0, 0, PASS],
   ];
+  return bytecode(program);
+}
+
+/** The program that loses every fragment of a longer packet, and nothing else. */
+export function fragmentProgram(): string {
+  return bytecode([
+    [LOAD_HALF, 0, 0, ETHERTYPE_AT],
+    [JUMP_IF_EQUAL, 0, 3, IPV4],
+    [LOAD_HALF, 0, 0, FRAGMENT_AT],
+    [JUMP_IF_ANY_BIT, 0, 1, IS_FRAGMENT],
+    [RETURN, 0, 0, DROP],
+    [RETURN, 0, 0, PASS],
+  ]);
+}
+
+function bytecode(program: readonly Instruction[]): string {
   return `${program.length},${program.map((instruction) => instruction.join(' ')).join(',')}`;
 }
 

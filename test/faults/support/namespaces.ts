@@ -2,7 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Host } from '../../support/cluster.js';
 import { isOnPath, Program, PROJECT } from '../../support/process.js';
-import { lossProgram, type Loss } from './link-filter.js';
+import { fragmentProgram, lossProgram, type Loss } from './link-filter.js';
 
 const run = promisify(execFile);
 
@@ -118,6 +118,11 @@ export class Network {
   async heal(): Promise<void> {
     this.#losses.clear();
     await this.#apply(this.#indices());
+  }
+
+  /** Every fragment of a packet that is longer than a frame is lost, until other losses are asked for. */
+  async loseFragments(): Promise<void> {
+    await Promise.all(this.#indices().map((host) => filter(portOf(host), 'ingress', fragmentProgram())));
   }
 
   /** Plugs or unplugs a host's cable, at the bridge. */
