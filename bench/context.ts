@@ -73,9 +73,9 @@ export async function warmCluster(context: Context, nodes?: number): Promise<Ben
 }
 
 /** Loads a cluster that has just been started, without measuring. */
-export async function warmUp(context: Context, cluster: BenchCluster): Promise<void> {
-  const { compile_ms } = context.scale;
-  const plan = { ...closedLoop(context, cluster, PIPELINED), warm_up_ms: 0, measure_ms: compile_ms };
+export async function warmUp(context: Context, cluster: BenchCluster, most_ms = Infinity): Promise<void> {
+  const measure_ms = Math.min(context.scale.compile_ms, most_ms);
+  const plan = { ...closedLoop(context, cluster, PIPELINED), warm_up_ms: 0, measure_ms };
   await context.generator.run(plan);
 }
 

@@ -11,6 +11,8 @@ export interface Scale {
   readonly compile_ms: number;
   /** Leaders killed. */
   readonly failovers: number;
+  /** How often two clusters are started whose costs are compared: what the same program costs differs from start to start. */
+  readonly starts: number;
   /** Length of the short and of the long history, in entries. */
   readonly short_history: number;
   readonly long_history: number;
@@ -36,6 +38,7 @@ export const TINY: Scale = {
   measure_ms: 300,
   compile_ms: 100,
   failovers: 1,
+  starts: 1,
   short_history: 200,
   long_history: 600,
   missed: 200,
@@ -55,6 +58,7 @@ export const QUICK: Scale = {
   measure_ms: 1_500,
   compile_ms: 2_000,
   failovers: 2,
+  starts: 1,
   short_history: 2_000,
   long_history: 20_000,
   missed: 10_000,
@@ -73,6 +77,7 @@ export const USUAL: Scale = {
   measure_ms: 5_000,
   compile_ms: 8_000,
   failovers: 10,
+  starts: 5,
   short_history: 10_000,
   long_history: 1_000_000,
   missed: 200_000,
@@ -91,6 +96,7 @@ export const FULL: Scale = {
   measure_ms: 10_000,
   compile_ms: 10_000,
   failovers: 50,
+  starts: 7,
   short_history: 10_000,
   long_history: 1_000_000,
   missed: 1_000_000,

@@ -5,7 +5,7 @@ import type { Context, HistoryPoint, Measure, Measured } from '../context.js';
 import { disk_bytes } from '../proc.js';
 import { lineChart, type Series } from '../plot.js';
 import type { Plot, Table } from '../report.js';
-import { figure, median, over } from '../stats.js';
+import { figure, over } from '../stats.js';
 import { pause } from '../wait.js';
 import { killLeader } from './failover.js';
 
@@ -13,6 +13,9 @@ const SAMPLE_MS = 250;
 
 /** Points over which the cost of an entry is taken; single ones would show the clock's ticks. */
 const COST_POINTS = 40;
+
+/** A longer one would make of a short history one that isn't. */
+const MOST_WARM_UP_MS = 3_000;
 
 const MIB = 2 ** 20;
 
@@ -44,25 +47,22 @@ export async function fill(
 export const history: Measure = {
   name: 'history',
   title: 'History',
-  steps: ({ rounds }) => 2 * rounds + 1,
+  steps: ({ starts }) => 2 * starts + 1,
   async run(context) {
     const { scale } = context;
     const { cluster: long, series } = await context.longHistory();
     const entries = await long.settled();
     const disk = await Promise.all(long.nodes.map(({ directory }) => disk_bytes(directory)));
-    const lengths = { short: scale.short_history, long: entries };
-    const short = await context.freshCluster();
-    const costs = { short: [] as Measured[], long: [] as Measured[] };
-    try {
-      await fill(context, short, scale.short_history);
-      for (let round = 1; round <= scale.rounds; round++) {
-        context.step(`after ${figure(lengths.short)} entries, round ${round}`);
-        costs.short.push(await costAfterRestart(context, short));
-        context.step(`after ${figure(lengths.long)} entries, round ${round}`);
-        costs.long.push(await costAfterRestart(context, long));
+    const costs: Costs[] = [];
+    for (let start = 1; start <= scale.starts; start++) {
+      // Every load makes its history longer.
+      const short = await context.freshCluster();
+      try {
+        await fill(context, short, scale.short_history);
+        costs.push(await compare(context, { short, long }, start));
+      } finally {
+        await short.remove();
       }
-    } finally {
-      await short.remove();
     }
     context.step('failover with the long history');
     const outage_ms = await outageOf(context, long);
@@ -70,23 +70,55 @@ export const history: Measure = {
     return {
       title: 'History',
       text: [
-        `Cost: the nodes of a cluster with ${figure(lengths.short)} entries and of one with ${figure(lengths.long)} are started ` +
-          `anew, so that their processes are of the same age, and get the same load (${PIPELINED.clients} × ${PIPELINED.in_flight}) in turn.`,
-        `Killed under load with ${figure(lengths.long)} and more entries, the leader of the long history was succeeded, and a write ` +
+        `Cost: the nodes of a fresh cluster with ${figure(scale.short_history)} entries and of one with ${figure(entries)} and ` +
+          `more are started anew, so that their processes are of the same age, and get the same load ` +
+          `(${PIPELINED.clients} × ${PIPELINED.in_flight}) in turn, now the one and now the other first; ${scale.starts} times. ` +
+          `What compiles them first, and the load itself, make both histories longer.`,
+        `Killed under load with ${figure(entries)} and more entries, the leader of the long history was succeeded, and a write ` +
           `answered, after ${figure(outage_ms)} ms; the new leader's application has replayed the whole log by then.`,
       ],
-      tables: [costTable(lengths, costs), sizeTable(entries, disk, last)],
+      tables: [costTable(costs), sizeTable(entries, disk, last)],
       plots: plots(series),
     };
   },
 };
 
-async function costAfterRestart(context: Context, cluster: BenchCluster): Promise<Measured> {
+interface Cost extends Measured {
+  /** In the log when the load began. */
+  readonly entries: number;
+}
+
+/** What a start of the two clusters cost. */
+interface Costs {
+  readonly short: Cost;
+  readonly long: Cost;
+}
+
+/** Starts both anew, and loads one right after the other: so near to each other the machine is about the same. */
+async function compare(
+  context: Context,
+  clusters: { readonly short: BenchCluster; readonly long: BenchCluster },
+  start: number,
+): Promise<Costs> {
+  const order = start % 2 === 0 ? (['long', 'short'] as const) : (['short', 'long'] as const);
+  for (const which of order) {
+    context.step(`start ${start} with a ${which} history`);
+    await startAnew(clusters[which]);
+  }
+  for (const which of order) await warmUp(context, clusters[which], MOST_WARM_UP_MS);
+  const costs: Partial<Record<keyof Costs, Cost>> = {};
+  for (const which of order) {
+    const entries = await clusters[which].settled();
+    const plan = closedLoop(context, clusters[which], PIPELINED);
+    costs[which] = { entries, ...(await measureLoad(context, clusters[which], plan)) };
+  }
+  return costs as Costs;
+}
+
+async function startAnew(cluster: BenchCluster): Promise<void> {
   await Promise.all(cluster.nodes.map((node) => node.end('SIGTERM')));
   await cluster.startAll();
   await cluster.replayed();
-  await warmUp(context, cluster);
-  return measureLoad(context, cluster, closedLoop(context, cluster, PIPELINED));
 }
 
 async function outageOf(context: Context, cluster: BenchCluster): Promise<number> {
@@ -101,17 +133,14 @@ async function outageOf(context: Context, cluster: BenchCluster): Promise<number
   return outage_ms;
 }
 
-function costTable(
-  lengths: { readonly short: number; readonly long: number },
-  costs: { readonly short: readonly Measured[]; readonly long: readonly Measured[] },
-): Table {
+function costTable(costs: readonly Costs[]): Table {
   const total = ({ cost }: Measured): number => cost.leader + cost.followers;
-  const row = (entries: number, rounds: readonly Measured[]): string[] => [
-    figure(entries),
-    over(rounds, ({ result }) => result.per_second),
-    over(rounds, ({ cost }) => cost.leader),
-    over(rounds, ({ cost }) => cost.followers),
-    figure(median(rounds, total) / median(costs.short, total)),
+  const row = (which: keyof Costs): string[] => [
+    over(costs, (start) => start[which].entries),
+    over(costs, (start) => start[which].result.per_second),
+    over(costs, (start) => start[which].cost.leader),
+    over(costs, (start) => start[which].cost.followers),
+    over(costs, (start) => total(start[which]) / total(start.short)),
   ];
   return {
     headings: [
@@ -119,9 +148,9 @@ function costTable(
       'answers/s',
       'leader, CPU µs per entry',
       'followers',
-      'nodes ÷ those of the short history',
+      'nodes ÷ those of the short history, start by start',
     ],
-    rows: [row(lengths.short, costs.short), row(lengths.long, costs.long)],
+    rows: [row('short'), row('long')],
   };
 }
 
