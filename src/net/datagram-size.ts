@@ -28,6 +28,9 @@ const MAX_CALM_MS = 256_000;
 /** What fails later than this was not too large for the path: by then as much as ever was left of its datagrams. */
 const PROVEN_MS = 60_000;
 
+/** In the place of an entry. */
+const NONE = -1;
+
 /** The state of this towards one peer. Times are milliseconds of a clock that never goes back. */
 export class DatagramSize {
   #level = 1;
@@ -39,10 +42,12 @@ export class DatagramSize {
   readonly #calm_ms = SIZES.map(() => FIRST_CALM_MS);
   /** When a datagram came that was larger than all sizes below this one. */
   readonly #came_ms = SIZES.map(() => -Infinity);
-  /** The entry proposed last, and the last one in a large datagram, as long as its vote may prove that it arrived. */
-  #proposed = -1;
-  #tried = -1;
-  /** The first large datagram since one was proven to arrive. */
+  /** The last proposal in the datagram under way. */
+  #proposed = NONE;
+  /** The last one in a large datagram, as long as its vote may prove that it arrived, and when that left. */
+  #tried = NONE;
+  #tried_ms = -Infinity;
+  /** When the first large datagram left since one was proven to arrive. */
   #unproven_ms: number | undefined;
 
   constructor(now_ms: number) {
@@ -56,9 +61,15 @@ export class DatagramSize {
 
   /** The datagram under way has left. */
   sent(bytes: number, now_ms: number): void {
-    if (bytes <= FRAME_BYTES) return;
+    const proposed = this.#proposed;
+    this.#proposed = NONE;
+    if (proposed === NONE || bytes <= FRAME_BYTES) return;
     this.#unproven_ms ??= now_ms;
-    if (this.#tried < 0) this.#tried = this.#proposed;
+    // One vote may be lost, or not be needed, without a meaning: then another one is waited for.
+    if (this.#tried === NONE || now_ms - this.#tried_ms >= LATELY_MS) {
+      this.#tried = proposed;
+      this.#tried_ms = now_ms;
+    }
     if (this.#used || bytes <= (SIZES[this.#level - 1] ?? 0)) return;
     this.#used = true;
     this.#since_ms = now_ms;
@@ -73,7 +84,7 @@ export class DatagramSize {
   /** A message has come from the peer. */
   hears(message: { readonly type: MessageType; readonly entry?: number }): void {
     if (message.type !== MessageType.Accepted || message.entry !== this.#tried) return;
-    this.#tried = -1;
+    this.#tried = NONE;
     this.#unproven_ms = undefined;
   }
 
@@ -81,7 +92,7 @@ export class DatagramSize {
   alone(message: PeerMessage, now_ms: number): void {
     if (message.type !== MessageType.AcceptRequest) return;
     // From now on its vote proves nothing.
-    if (message.entry === this.#tried) this.#tried = -1;
+    if (message.entry === this.#tried) this.#tried = NONE;
     if (this.#unproven_ms !== undefined && now_ms - this.#unproven_ms >= LATELY_MS) this.#fail(now_ms);
   }
 
@@ -95,7 +106,7 @@ export class DatagramSize {
     }
     this.#enter(0, now_ms);
     this.#unproven_ms = undefined;
-    this.#tried = -1;
+    this.#tried = NONE;
   }
 
   #enter(level: number, now_ms: number): void {

@@ -32,8 +32,7 @@ export function splitDatagram(bytes: Uint8Array): Split {
 
 /**
  * How full datagrams are made when messages are joined; which of these towards whom is decided in
- * `src/net/datagram-size.ts`. The smallest fits a frame of Ethernet even when tunnels have
- * added theirs.
+ * `src/net/datagram-size.ts`. The smallest fits a frame of Ethernet even when tunnels have added theirs.
  */
 export const FRAME_BYTES = 1_200;
 

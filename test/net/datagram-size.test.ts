@@ -13,6 +13,8 @@ describe('net: how large datagrams are', () => {
   /** A leader and its path to one peer, which carries datagrams of so many bytes. */
   class Path {
     carries = Infinity;
+    /** Votes that are lost from now on, of entries that are chosen without them. */
+    lostVotes = 0;
     readonly #clock = new ManualClock();
     readonly #size = new DatagramSize(this.#clock.time_ms);
     #entry = 0;
@@ -23,7 +25,8 @@ describe('net: how large datagrams are', () => {
       this.#entry += 10;
       this.#size.packed(acceptRequest(this.#entry, 1, x));
       this.#size.sent(bytes, this.#clock.time_ms);
-      if (bytes <= this.carries) this.vote(this.#entry);
+      if (this.lostVotes > 0) this.lostVotes--;
+      else if (bytes <= this.carries) this.vote(this.#entry);
       else {
         this.after(100);
         this.sayAgain(this.#entry - 9);
@@ -88,6 +91,25 @@ describe('net: how large datagrams are', () => {
       expect(path.after(100).group()).to.equal(WIDE_BYTES);
       path.sayAgain(1);
     }
+  });
+
+  it('stay as they are when a single vote was lost, and others came since', () => {
+    const path = new Path();
+    path.until(WIDE_BYTES);
+    path.lostVotes = 1;
+    for (let i = 0; i < 20; i++) path.after(100).group();
+    path.sayAgain(1);
+    expect(path.group()).to.equal(WIDE_BYTES);
+  });
+
+  it('aren’t said to vanish because answers went out that nobody votes for', () => {
+    const clock = new ManualClock();
+    const size = new DatagramSize(clock.time_ms);
+    size.packed(vote);
+    size.sent(COALESCED_BYTES, clock.time_ms);
+    clock.time_ms += 10_000;
+    size.alone(proposal, clock.time_ms);
+    expect(size.bytes(proposal, clock.time_ms)).to.be.above(FRAME_BYTES);
   });
 
   it('stay as they are where a vote takes longer than until its proposal is said again', () => {
