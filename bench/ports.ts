@@ -9,18 +9,59 @@ import { LOOPBACK } from './paths.js';
 const FIRST_PORT = 12_000;
 const LAST_PORT = 31_999;
 
-const handed_out = new Set<number>();
+/** So many ports, one behind the other, are claimed at once. */
+const BLOCK_PORTS = 64;
+const BLOCKS = Math.floor((LAST_PORT - FIRST_PORT + 1) / BLOCK_PORTS);
 
-/** Ports of the loopback that were free for UDP and TCP a moment ago, in ascending order; none is handed out twice. */
+/** Far more than it takes while a single block is unclaimed. */
+const MAX_TRIES = 100 * BLOCKS;
+
+/** The first ports of the blocks that this process has claimed. */
+const claimed = new Set<number>();
+
+/** What is left of the block that was claimed last. */
+let next = 0;
+let end = 0;
+
+/**
+ * So many ports of the loopback, one behind the other, that were free for UDP and TCP a moment ago. None is handed out
+ * twice, nor, on Linux, by two processes while the first of them runs: a port whose node is down is free for anybody,
+ * and the clients of that node would take the stranger who listens there for it.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const found: number[] = [];
-  while (found.length < count) {
-    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT + 1));
-    if (handed_out.has(port) || !(await isFree(port))) continue;
-    handed_out.add(port);
-    found.push(port);
+  if (count > BLOCK_PORTS) throw new RangeError(`at most ${BLOCK_PORTS} ports are handed out at once`);
+  for (;;) {
+    while (end - next < count) await claimBlock();
+    const ports = Array.from({ length: count }, (_, i) => next + i);
+    next += count;
+    const free = await Promise.all(ports.map(isFree));
+    if (free.every(Boolean)) return ports;
   }
-  return found.sort((a, b) => a - b);
+}
+
+async function claimBlock(): Promise<void> {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const block = FIRST_PORT + BLOCK_PORTS * Math.floor(Math.random() * BLOCKS);
+    if (claimed.has(block) || !(await claim(block))) continue;
+    claimed.add(block);
+    next = block;
+    end = block + BLOCK_PORTS;
+    return;
+  }
+  throw new Error(`all ports from ${FIRST_PORT} to ${LAST_PORT} are claimed`);
+}
+
+/**
+ * Listens under a name of the block for as long as this process runs: no other can meanwhile. False if another does.
+ * Systems other than Linux have no such names, which no file stands for; there every block is unclaimed.
+ */
+function claim(block: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'));
+    server.listen(`\0paxosd-ports-${block}`, () => resolve(true));
+    server.unref();
+  });
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { expect } from 'chai';
-import { LOOPBACK } from '../support/cluster-ports.js';
+import { freePorts, LOOPBACK } from '../support/cluster-ports.js';
 import { gone, isAlive, PROJECT, runToEnd, type Program } from '../support/process.js';
-import { freeRange, run, useWorkshop } from './support.js';
+import { run, useWorkshop } from './support.js';
 
 const QUICK = ['--heartbeat-ms', '50', '--leader-timeout-ms', '300', '--segment-bytes', '65536'];
 
@@ -37,7 +37,7 @@ describe('paxosd cluster', function () {
   let words: string[] = [];
 
   beforeEach(async () => {
-    base = await freeRange(6);
+    [base = 0] = await freePorts(6);
     words = clusterWords(3);
   });
 

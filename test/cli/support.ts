@@ -1,9 +1,6 @@
-import { createSocket } from 'node:dgram';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts, LOOPBACK } from '../support/cluster-ports.js';
 import { paxosd, Program, runToEnd, type End } from '../support/process.js';
 
 /** What a command that ended by itself left behind. */
@@ -15,35 +12,6 @@ export function run(...words: readonly string[]): Promise<Outcome> {
 
 export function runWith(env: NodeJS.ProcessEnv, ...words: readonly string[]): Promise<Outcome> {
   return runToEnd(paxosd(...words), { env });
-}
-
-/** The first of `count` consecutive ports that were all free a moment ago, for UDP and TCP. */
-export async function freeRange(count: number): Promise<number> {
-  for (;;) {
-    const [first = 0] = await freePorts(1);
-    const ports = Array.from({ length: count }, (_, i) => first + i);
-    const free = await Promise.all(ports.map(isFree));
-    if (free.every(Boolean)) return first;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  const udp = createSocket('udp4');
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, LOOPBACK, resolve);
-    });
-    await new Promise<void>((resolve, reject) => {
-      udp.once('error', reject).bind(port, LOOPBACK, resolve);
-    });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    server.close();
-    udp.close();
-  }
 }
 
 /** A folder and processes for each test of a suite; both are gone after it. */

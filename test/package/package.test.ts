@@ -2,13 +2,13 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { codeBlocks, readText } from '../docs/markdown.js';
+import { freePorts } from '../support/cluster-ports.js';
 
 /** The package as somebody gets it who installs it: packed, and installed into an empty project. */
 
@@ -19,15 +19,6 @@ const INSTALL_TIMEOUT_MS = 180_000;
 
 /** The compiler reads the declarations of Node and of the package. */
 const COMPILE_TIMEOUT_MS = 60_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Resolves once a line of the node's log has a code; rejects if the node ends before. */
 async function logged(node: ChildProcess, code: string): Promise<void> {
@@ -99,7 +90,7 @@ describe('the package', () => {
 
   it('runs a node with its application, and its client puts and gets', async () => {
     const data = join(folder, 'node');
-    const address = `127.0.0.1:${await freePort()}`;
+    const address = `127.0.0.1:${String((await freePorts(1))[0])}`;
     await run(bin('paxosd'), ['init', '--listen', address, '--data-dir', data]);
     const start = ['start', '--data-dir', data, '--app', 'kvapp', '--log-format', 'json'];
     const node = spawn(bin('paxosd'), start, { stdio: ['ignore', 'ignore', 'pipe'] });
