@@ -1,5 +1,5 @@
 import { lengthOf, type Decree } from './decree.js';
-import type { EntryMap } from './entry-map.js';
+import type { EntryPages } from './entry-pages.js';
 import type { AgentIndex, Entry, Round } from './ids.js';
 import { MAX_HELD_ENTRIES, MAX_HELD_LENGTH } from './limits.js';
 
@@ -13,7 +13,7 @@ export interface Acceptance {
 /** What an acceptor keeps in memory of what it has accepted. */
 export interface Acceptances {
   /** From the learner's `retained` on; sparse. */
-  readonly accepted: EntryMap<Acceptance>;
+  readonly accepted: EntryPages<Acceptance>;
   /** Total length of the values in it. */
   held_length: number;
 }

@@ -1,6 +1,6 @@
 import { isFull, keep, type Acceptance, type Acceptances } from './acceptances.js';
 import { decreeOf, lengthOf, NO_REQUEST, sameDecree, type Decree } from './decree.js';
-import { EntryMap, MANY_SLOTS } from './entry-map.js';
+import { EntryPages } from './entry-pages.js';
 import { entry as entryOf, NO_ROUND, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { chosenDecree, isKnownChosen, learnChosen, markIfNoticed } from './learner.js';
@@ -20,7 +20,7 @@ export interface AcceptorState extends Acceptances {
 }
 
 export function newAcceptor(): AcceptorState {
-  return { promised: NOTHING_PROMISED, accepted: new EntryMap([], MANY_SLOTS), held_length: 0, length: 0 };
+  return { promised: NOTHING_PROMISED, accepted: new EntryPages(), held_length: 0, length: 0 };
 }
 
 type Accepting = Pick<AgentState, 'acceptor' | 'learner' | 'loaded'>;

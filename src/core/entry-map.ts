@@ -3,14 +3,8 @@ import type { Entry } from './ids.js';
 /** Slots of a map that has just been made: enough for what the explorer and most tests put in. */
 const FIRST_SLOTS = 4;
 
-/** Slots at most, usually: more than the entries that an agent keeps behind its commit index and accepts ahead of it. */
+/** Slots at most, usually: more than the entries that are on their way at a time. */
 const MAX_SLOTS = 16_384;
-
-/**
- * Slots at most of what an agent that catches up holds for all entries that were proposed meanwhile, too: its ring may
- * take 16 MiB, and keeps them. What is more than a million entries ahead goes into the table.
- */
-export const MANY_SLOTS = 1 << 20;
 
 /** In a slot that holds nothing. */
 const NOTHING = -1;

@@ -1,6 +1,6 @@
 import { forget } from './acceptances.js';
 import { isNoOp, lengthOf, sameDecree, type Decree } from './decree.js';
-import { EntryMap, MANY_SLOTS } from './entry-map.js';
+import { EntryPages } from './entry-pages.js';
 import { entry as entryOf, type AgentIndex, type Entry, type Round } from './ids.js';
 import { assertInvariant } from './invariants.js';
 import { RETAINED_ENTRIES, RETAINED_VALUE_LENGTH } from './limits.js';
@@ -17,7 +17,7 @@ export interface LearnerState {
   /** The commit index as last written to the journal; at most `committed`. */
   recorded: Entry;
   /** Chosen decrees from `retained` on: those behind the commit index still in memory, and those beyond a hole. */
-  readonly chosen: EntryMap<Decree>;
+  readonly chosen: EntryPages<Decree>;
   /** Chosen entries below this are in the journal only. At most `committed`. */
   retained: Entry;
   /** Total length of the values from `retained` to `committed`. */
@@ -48,7 +48,7 @@ export function newLearner(): LearnerState {
   return {
     committed: entryOf(0),
     recorded: entryOf(0),
-    chosen: new EntryMap([], MANY_SLOTS),
+    chosen: new EntryPages(),
     retained: entryOf(0),
     retained_length: 0,
     notice: undefined,

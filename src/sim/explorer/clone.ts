@@ -1,6 +1,7 @@
 import { newAnswers } from '../../core/answers.js';
 import { newClients, type ClientsState } from '../../core/connections.js';
 import { EntryMap } from '../../core/entry-map.js';
+import { EntryPages } from '../../core/entry-pages.js';
 import type { LearnerState } from '../../core/learner.js';
 import type { Candidate, ProposerState, Reign } from '../../core/proposer.js';
 import { newNumbers, type Session, type SessionTable } from '../../core/sessions.js';
@@ -11,7 +12,7 @@ export function cloneAgent(agent: AgentState): AgentState {
   const { acceptor, catchup } = agent;
   return {
     config: agent.config,
-    acceptor: { ...acceptor, accepted: new EntryMap(acceptor.accepted) },
+    acceptor: { ...acceptor, accepted: new EntryPages(acceptor.accepted) },
     learner: cloneLearner(agent.learner),
     proposer: cloneProposer(agent.proposer),
     election: { ...agent.election },
@@ -26,7 +27,7 @@ export function cloneAgent(agent: AgentState): AgentState {
 function cloneLearner(learner: LearnerState): LearnerState {
   return {
     ...learner,
-    chosen: new EntryMap(learner.chosen),
+    chosen: new EntryPages(learner.chosen),
     sessions: cloneSessions(learner.sessions),
     executed: learner.executed.slice(),
   };
