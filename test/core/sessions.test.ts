@@ -79,6 +79,21 @@ describe('core, sessions (spec.md, "Exactly once")', () => {
     expect(table.sessions.size).to.equal(MAX_SESSIONS);
   });
 
+  it('stay in the order of their last executions, whoever follows whom', () => {
+    const requests = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.boolean()), { maxLength: 60 });
+    fc.assert(
+      fc.property(requests, (all) => {
+        const table = newSessionTable();
+        let order: number[] = [];
+        for (const [e, [id, again]] of all.entries()) {
+          const { kind } = fold(table, id, again ? 0 : e + 1, e);
+          if (kind === 'new') order = [...order.filter((one) => one !== id), id];
+          expect([...table.sessions.keys()]).to.eql(order);
+        }
+      }),
+    );
+  });
+
   it('execute each request at most once, whatever comes in whatever order', () => {
     const requests = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 600 })), {
       maxLength: 3000,

@@ -37,7 +37,7 @@ function cloneSessions(table: SessionTable): SessionTable {
   const sessions = new Map<Parameters<typeof table.sessions.set>[0], Session>();
   for (const [id, session] of table.sessions)
     sessions.set(id, { ...session, entries: newNumbers(session.entries) });
-  return { sessions, floor: table.floor };
+  return { ...table, sessions };
 }
 
 function cloneProposer(proposer: ProposerState): ProposerState {
