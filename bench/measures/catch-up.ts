@@ -1,7 +1,8 @@
 import type { BenchCluster, Roles } from '../cluster.js';
-import { closedLoop, PIPELINED, type Context, type Measure } from '../context.js';
+import { closedLoop, PIPELINED, warmCluster, type Context, type Measure } from '../context.js';
 import type { BenchNode } from '../node.js';
-import { figure } from '../stats.js';
+import type { Table } from '../report.js';
+import { over } from '../stats.js';
 import { BenchError, pause, until } from '../wait.js';
 
 const FILL_TIMEOUT_MS = 1_800_000;
@@ -10,11 +11,14 @@ const CATCH_UP_TIMEOUT_MS = 1_800_000;
 /** How often the node that catches up is asked how far it is. */
 const POLL_MS = 100;
 
+/** Answers per second of a cluster, and what its node did. */
 interface Phases {
-  /** Answers per second with all nodes, before; without the one; while it catches up. */
+  /** With all nodes, before the one was killed. */
   readonly before_per_s: number;
   readonly without_per_s: number;
   readonly during_per_s: number;
+  /** With all nodes again. */
+  readonly after_per_s: number;
   /** Entries that the node lacked when it listened again. */
   readonly missed: number;
   /** From when it listened until it knew what had been chosen by then. */
@@ -25,50 +29,47 @@ interface Phases {
 export const catchUp: Measure = {
   name: 'catch-up',
   title: 'Catching up',
-  steps: () => 3,
+  steps: ({ rounds }) => 4 * rounds,
   async run(context) {
-    const cluster = await context.freshCluster();
-    let phases: Phases;
-    try {
-      phases = await runPhases(context, cluster);
-    } finally {
-      await cluster.remove();
+    const rounds: Phases[] = [];
+    for (let round = 1; round <= context.scale.rounds; round++) {
+      const cluster = await warmCluster(context);
+      try {
+        rounds.push(await runPhases(context, cluster));
+      } finally {
+        await cluster.remove();
+      }
     }
-    const { before_per_s, without_per_s, during_per_s, missed, seconds } = phases;
     return {
       title: 'Catching up',
       text: [
-        `Under a load of ${PIPELINED.clients} × ${PIPELINED.in_flight}, a follower is killed, and started again when the others have ` +
-          'gone on for so many entries. It has caught up when it knows all that was chosen when it began to listen.',
+        `Under a load of ${PIPELINED.clients} × ${PIPELINED.in_flight}, a follower of a fresh cluster is killed, and started again when ` +
+          'the others have gone on for so many entries. It has caught up when it knows all that was chosen when it began to listen. ' +
+          'What the cluster answers meanwhile is divided by the mean of what it answers with all nodes before and after, as the ' +
+          'machine may be faster or slower a minute later.',
       ],
-      tables: [
-        {
-          headings: [
-            'entries missed',
-            's',
-            'entries/s',
-            'answers/s with all nodes',
-            'without the node',
-            'while it catches up',
-            '÷ with all nodes',
-          ],
-          rows: [
-            [
-              figure(missed),
-              figure(seconds),
-              figure(missed / seconds),
-              figure(before_per_s),
-              figure(without_per_s),
-              figure(during_per_s),
-              figure(during_per_s / before_per_s),
-            ],
-          ],
-        },
-      ],
+      tables: [phasesTable(rounds)],
       plots: [],
     };
   },
 };
+
+function phasesTable(rounds: readonly Phases[]): Table {
+  const columns: [string, (phases: Phases) => number][] = [
+    ['entries missed', ({ missed }) => missed],
+    ['s', ({ seconds }) => seconds],
+    ['entries/s', ({ missed, seconds }) => missed / seconds],
+    ['answers/s with all nodes, before', ({ before_per_s }) => before_per_s],
+    ['without the node', ({ without_per_s }) => without_per_s],
+    ['while it catches up', ({ during_per_s }) => during_per_s],
+    ['with all nodes, after', ({ after_per_s }) => after_per_s],
+    ['÷ with all nodes', (phases) => (2 * phases.during_per_s) / (phases.before_per_s + phases.after_per_s)],
+  ];
+  return {
+    headings: columns.map(([heading]) => heading),
+    rows: [columns.map(([, pick]) => over(rounds, pick))],
+  };
+}
 
 async function runPhases(context: Context, cluster: BenchCluster): Promise<Phases> {
   const { generator, scale } = context;
@@ -78,8 +79,7 @@ async function runPhases(context: Context, cluster: BenchCluster): Promise<Phase
   const node = roles.followers[0];
   if (node === undefined) throw new BenchError('a cluster of one has nobody to catch up');
   context.step('with all nodes');
-  await pause(scale.warm_up_ms);
-  const before_per_s = await rateDuring(context, pause(scale.measure_ms));
+  const before_per_s = await rateSoon(context);
   context.step('without the node');
   await node.end('SIGKILL');
   const goal = (await chosenAt(roles)) + scale.missed;
@@ -91,17 +91,25 @@ async function runPhases(context: Context, cluster: BenchCluster): Promise<Phase
   await node.start();
   const began_ms = performance.now();
   const [had, target] = [await chosenOf(node), await chosenAt(roles)];
-  const catching_up = until(
+  const catching_up = untilItKnows(node, target);
+  const during_per_s = await rateDuring(context, catching_up);
+  const seconds = ((await catching_up) - began_ms) / 1000;
+  context.step('with all nodes again');
+  await untilItKnows(node, await chosenAt(roles));
+  const after_per_s = await rateSoon(context);
+  await generator.stop();
+  await running;
+  return { before_per_s, without_per_s, during_per_s, after_per_s, missed: target - had, seconds };
+}
+
+/** Resolves with when it did. */
+function untilItKnows(node: BenchNode, target: number): Promise<number> {
+  return until(
     'a node that catches up',
     CATCH_UP_TIMEOUT_MS,
     async () => ((await chosenOf(node)) >= target ? performance.now() : undefined),
     POLL_MS,
   );
-  const during_per_s = await rateDuring(context, catching_up);
-  const seconds = ((await catching_up) - began_ms) / 1000;
-  await generator.stop();
-  await running;
-  return { before_per_s, without_per_s, during_per_s, missed: target - had, seconds };
 }
 
 function chosenAt({ leader }: Roles): Promise<number> {
@@ -110,6 +118,13 @@ function chosenAt({ leader }: Roles): Promise<number> {
 
 async function chosenOf(node: BenchNode): Promise<number> {
   return (await node.status())?.entries.chosen ?? 0;
+}
+
+/** Answers per second, once the load goes on as ever. */
+async function rateSoon(context: Context): Promise<number> {
+  const { warm_up_ms, measure_ms } = context.scale;
+  await pause(warm_up_ms);
+  return rateDuring(context, pause(measure_ms));
 }
 
 /** Answers per second while something is waited for. */
