@@ -19,6 +19,9 @@ const MAX_TRIES = 100 * BLOCKS;
 /** The first ports of the blocks that this process has claimed. */
 const claimed = new Set<number>();
 
+/** The call before the next one: they take turns. */
+let before: Promise<unknown> = Promise.resolve();
+
 /** What is left of the block that was claimed last. */
 let next = 0;
 let end = 0;
@@ -28,10 +31,16 @@ let end = 0;
  * twice, nor, on Linux, by two processes while the first of them runs: a port whose node is down is free for anybody,
  * and the clients of that node would take the stranger who listens there for it.
  */
-export async function freePorts(count: number): Promise<number[]> {
+export function freePorts(count: number): Promise<number[]> {
   if (count > BLOCK_PORTS) throw new RangeError(`at most ${BLOCK_PORTS} ports are handed out at once`);
+  const ports = before.then(() => takePorts(count));
+  before = ports.catch(() => undefined);
+  return ports;
+}
+
+async function takePorts(count: number): Promise<number[]> {
   for (;;) {
-    while (end - next < count) await claimBlock();
+    if (end - next < count) await claimBlock();
     const ports = Array.from({ length: count }, (_, i) => next + i);
     next += count;
     const free = await Promise.all(ports.map(isFree));

@@ -15,11 +15,11 @@ interface Page<V> {
 /**
  * A map from entries of the log for an agent that may lag behind: it holds what lies around its commit index and, maybe
  * millions of entries ahead, what is proposed now. Both come and go in about the log's own order, so there is a table
- * of pages, of which hardly more than two are in use at a time; a page is there as long as something is on it.
+ * of pages, of which two are looked at by turns for a while; a page is there as long as something is on it.
  */
-export class EntryPages<V> {
+export class EntryPages<V extends object> {
   readonly #pages = new Map<number, Page<V>>();
-  /** The page that was used last, and the one before: nearly always it is one of these. */
+  /** The page that was found last, and the one before: what is there is nearly always on one of these. */
   #last: Page<V> | undefined;
   #other: Page<V> | undefined;
   /** An empty one, to be used again. */

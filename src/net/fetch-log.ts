@@ -28,7 +28,7 @@ const MOST_READ_BYTES = 64 * 1024;
 /** And at least, where that much has come. */
 const LEAST_READ_BYTES = 16 * 1024;
 
-/** What is read lies one behind the other in pieces of memory of this size. */
+/** What is read lies one behind the other in pieces of memory of this size, but for the first: most streams are short. */
 const ROOM_BYTES = 256 * 1024;
 
 /**
@@ -36,12 +36,12 @@ const ROOM_BYTES = 256 * 1024;
  * platform takes memory for every read, takes some more, clears it, and copies.
  */
 class ReadRoom {
-  #bytes = Buffer.allocUnsafeSlow(ROOM_BYTES);
+  #bytes = Buffer.allocUnsafeSlow(MOST_READ_BYTES);
   #used = 0;
 
   /** Where to read to next. */
   offer(): Buffer {
-    if (ROOM_BYTES - this.#used < LEAST_READ_BYTES) {
+    if (this.#bytes.length - this.#used < LEAST_READ_BYTES) {
       this.#bytes = Buffer.allocUnsafeSlow(ROOM_BYTES);
       this.#used = 0;
     }
@@ -125,7 +125,8 @@ class Fetch implements LogFetch {
         buffer: () => room.offer(),
         callback: (bytes) => {
           this.#receiveChunk(room.take(bytes));
-          return true;
+          // A stream that was paused before it was connected reads once nevertheless.
+          return !this.#paused;
         },
       },
     });

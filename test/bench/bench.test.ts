@@ -208,6 +208,9 @@ describe('bench', function () {
       '## History',
       '## Catching up',
     ]);
+    const caught_up = /^\| entries missed .*\n.*\n\|(.*)\|$/m.exec(text)?.[1]?.split('|');
+    expect(caught_up).to.have.length(8);
+    for (const one of caught_up ?? []) expect(Number(one.replaceAll(',', ''))).to.be.at.least(0);
   });
 
   it('refuses a measurement that it does not know', async () => {

@@ -4,17 +4,28 @@ import { benchProgram } from '../../bench/paths.js';
 import { freePorts } from '../../bench/ports.js';
 import { Program } from '../support/process.js';
 
-/** So many in two processes have some in common, if chance alone keeps them apart. */
-const CALLS = 12;
+/** Nearly a block each. */
+const CALLS = 3;
 const PORTS = 60;
 
-function manyPorts(): Promise<number[][]> {
-  return Promise.all(Array.from({ length: CALLS }, () => freePorts(PORTS)));
-}
+/** Far apart, and the same whenever they are drawn. */
+const DRAWS = [0.17, 0.39, 0.61, 0.83];
 
 describe('free ports', () => {
+  /** Ports that another process would get, too, if it drew the same. */
+  async function drawnPorts(): Promise<number[]> {
+    const { random } = Math;
+    const draws = [...DRAWS];
+    Math.random = () => draws.shift() ?? random();
+    try {
+      return (await Promise.all(Array.from({ length: CALLS }, () => freePorts(PORTS)))).flat();
+    } finally {
+      Math.random = random;
+    }
+  }
+
   it('are handed out once, in rising order and one behind the other', async () => {
-    const calls = await manyPorts();
+    const calls = await Promise.all(Array.from({ length: CALLS }, () => freePorts(PORTS)));
     for (const [first = 0, ...others] of calls) expect(others).to.eql(others.map((_, i) => first + 1 + i));
     expect(new Set(calls.flat())).to.have.property('size', CALLS * PORTS);
   });
@@ -22,9 +33,12 @@ describe('free ports', () => {
   const onLinux = platform() === 'linux' ? it : it.skip;
 
   onLinux('are not handed out by another process as long as this one runs', async () => {
-    const mine = (await manyPorts()).flat();
+    const mine = await drawnPorts();
     const script = `
       const { freePorts } = await import(${JSON.stringify(benchProgram('ports'))});
+      const { random } = Math;
+      const draws = ${JSON.stringify(DRAWS)};
+      Math.random = () => draws.shift() ?? random();
       for (let i = 0; i < ${CALLS}; i++) for (const port of await freePorts(${PORTS})) console.log(port);
     `;
     const other = new Program('another', [process.execPath, '--input-type=module', '--eval', script]);

@@ -17,12 +17,16 @@ const action: fc.Arbitrary<Action> = fc.tuple(
   fc.oneof(near, far),
 );
 
-function sorted(map: ReadonlyMap<Entry, number>): [Entry, number][] {
+interface Value {
+  readonly i: number;
+}
+
+function sorted(map: ReadonlyMap<Entry, Value>): [Entry, Value][] {
   return [...map].sort(([a], [b]) => a - b);
 }
 
 /** Does the same to both, and compares what they say. */
-function act(map: EntryPages<number>, model: Map<Entry, number>, [what, where]: Action, value: number): void {
+function act(map: EntryPages<Value>, model: Map<Entry, Value>, [what, where]: Action, value: Value): void {
   switch (what) {
     case 'set':
       map.set(where, value);
@@ -41,9 +45,9 @@ function act(map: EntryPages<number>, model: Map<Entry, number>, [what, where]: 
 describe('pages of entries', () => {
   it('do what a Map does, in the order of the log', () => {
     const property = fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
-      const map = new EntryPages<number>();
-      const model = new Map<Entry, number>();
-      actions.forEach((one, i) => act(map, model, one, i));
+      const map = new EntryPages<Value>();
+      const model = new Map<Entry, Value>();
+      actions.forEach((one, i) => act(map, model, one, { i }));
       expect([...map]).to.eql(sorted(model));
       expect(map.keys()).to.eql(sorted(model).map(([where]) => where));
       expect(map.values()).to.eql(sorted(model).map(([, value]) => value));
@@ -54,16 +58,16 @@ describe('pages of entries', () => {
   });
 
   it('slide along the log in two places far from each other, and keep nothing that was deleted', () => {
-    const map = new EntryPages<number>();
+    const map = new EntryPages<Value>();
     const FAR = 2 ** 20;
     for (let i = 0; i < 50_000; i++) {
-      map.set(entry(i), i).set(entry(FAR + i), -i);
+      map.set(entry(i), { i }).set(entry(FAR + i), { i: -i });
       if (i >= 4_096) expect(map.delete(entry(i - 4_096))).to.equal(true);
-      expect(map.get(entry(FAR + i))).to.equal(-i);
+      expect(map.get(entry(FAR + i))).to.eql({ i: -i });
     }
     expect(map.size).to.equal(50_000 + 4_096);
     expect(map.keys()[0]).to.equal(50_000 - 4_096);
-    expect(map.get(entry(49_999))).to.equal(49_999);
+    expect(map.get(entry(49_999))).to.eql({ i: 49_999 });
     for (let i = 0; i < 50_000; i++) expect(map.delete(entry(FAR + i))).to.equal(true);
     expect(map.size).to.equal(4_096);
     expect(map.has(entry(FAR))).to.equal(false);

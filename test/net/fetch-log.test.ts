@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import type { Address } from '../../src/core/address.js';
 import { NO_OP, NO_REQUEST, type Decree } from '../../src/core/decree.js';
 import { clientId, entry, requestNumber, type Entry } from '../../src/core/ids.js';
-import { MessageType, type ClientApp } from '../../src/core/message.js';
+import { MessageType, type ClientApp, type Message } from '../../src/core/message.js';
 import { openClientListener, type ClientConnection } from '../../src/net/client-listener.js';
 import { fetchLog, type FetchOptions, type LogFetch } from '../../src/net/fetch-log.js';
 import { ChosenLine } from '../../src/wire/chosen-line.js';
@@ -232,8 +232,9 @@ describe('net: fetching the log of a peer', () => {
   });
 
   it('holds a fast peer back while it is paused, and then gets everything', async () => {
+    // More than the system's buffers hold.
     const total = 3_000;
-    const padded = 'x'.repeat(5_000);
+    const padded = 'x'.repeat(20_000);
     let sent = 0;
     const waits = new Inbox<number>('full buffers');
     const address = await peer((connection) => {
@@ -264,12 +265,66 @@ describe('net: fetching the log of a peer', () => {
     };
     await seen.take(10);
     await waits.next();
-    // What was read before the pause may not be handed over after it.
-    const other = fetch(await peer((connection, message) => sendEntries(connection, message.entry, 5)));
-    await other.entries.take(5);
+    // What was read before the pause may not be handed over after it, nor be read on and on.
+    for (let before = 0; before < sent;) {
+      before = sent;
+      const other = fetch(await peer((connection, message) => sendEntries(connection, message.entry, 5)));
+      await other.entries.take(5);
+    }
+    expect(sent).to.be.below(total);
     expect(count).to.equal(10);
     stream.fetch.resume();
     await seen.take(total - 10);
+  });
+
+  it('reads no more than once if it is paused before it is connected', async () => {
+    const total = 2_000;
+    let sent = 0;
+    const address = await peer((connection) => {
+      const pump = (): void => {
+        for (; sent < total && connection.writable; sent++) connection.send(long(sent));
+        if (sent < total) connection.onDrain(pump);
+      };
+      pump();
+    });
+    const long = (n: number): Message => ({
+      type: MessageType.LogResponse,
+      request: decree(n),
+      entry: entry(n),
+      value: 'x'.repeat(30_000),
+    });
+    const stream = fetch(address);
+    stream.fetch.pause();
+    for (let before = -1; before < sent || sent === 0;) {
+      before = sent;
+      const other = fetch(await peer((connection, message) => sendEntries(connection, message.entry, 5)));
+      await other.entries.take(5);
+    }
+    expect(sent).to.be.above(0).and.below(total);
+    expect(stream.entries.all).to.eql([]);
+    stream.fetch.resume();
+    await stream.entries.take(total);
+  });
+
+  it('leaves every entry where it came, however many follow', async () => {
+    const total = 20_000;
+    const kept: Decree[] = [];
+    const all = new Inbox<Entry>('entries');
+    const onEntry = (at: Entry, what: Decree): void => {
+      kept.push(what);
+      all.push(at);
+    };
+    const from = await impostor((self) =>
+      linesOf(
+        self,
+        Array.from({ length: total }, (_, i) => decree(i + 1)),
+      ),
+    );
+    fetch(from, { first: entry(1), onEntry });
+    await all.take(total);
+    const unread = kept.filter((one) => one instanceof ChosenLine);
+    expect(unread).to.have.length.above(total / 2);
+    kept.forEach(({ no, value }, i) => expect([no, value]).to.eql([i + 1, `v${i + 1}`]));
   });
 
   it('calls nothing back once it is cancelled, also from within a callback', async () => {
