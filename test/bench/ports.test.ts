@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
 import { platform } from 'node:os';
 import { benchProgram } from '../../bench/paths.js';
 import { freePorts } from '../../bench/ports.js';
+import { freeAddresses } from '../net/support.js';
 import { Program } from '../support/process.js';
 
 /** Nearly a block each. */
@@ -31,6 +33,16 @@ describe('free ports', () => {
   });
 
   const onLinux = platform() === 'linux' ? it : it.skip;
+
+  onLinux('are none that the system gives to whoever names none', async () => {
+    const [first = 0, last = 0] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1')
+      .split('\t')
+      .map(Number);
+    expect(last).to.be.above(first);
+    const addresses = await freeAddresses(3);
+    for (const port of [...(await freePorts(3)), ...addresses.map((one) => Number(one.port))])
+      expect(port < first || port > last, `${port} of ${first} to ${last}`).to.equal(true);
+  });
 
   onLinux('are not handed out by another process as long as this one runs', async () => {
     const mine = await drawnPorts();

@@ -1,12 +1,13 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 
 import type { Address } from '../../src/core/address.js';
 import { errorText, type ErrorCode } from '../../src/core/errors.js';
 import type { Log } from '../../src/net/logging.js';
+import { freePorts, LOOPBACK } from '../support/cluster-ports.js';
 
-export const LOOPBACK = '127.0.0.1';
+export { LOOPBACK };
 
 /** Longer than anything here takes on a busy machine, shorter than the test runner's patience. */
 const PATIENCE_MS = 8_000;
@@ -83,25 +84,12 @@ export function recordingLog(): { log: Log; lines: Inbox<LogLine> } {
   return { log: (level, code, text, details = {}) => lines.push({ level, code, text, details }), lines };
 }
 
-/** Loopback addresses whose ports were free for UDP and TCP a moment ago, sorted as agents are. */
+/**
+ * Loopback addresses whose ports were free for UDP and TCP a moment ago, sorted as agents are. The system gives none of
+ * these ports to a stranger who names none.
+ */
 export async function freeAddresses(count: number): Promise<Address[]> {
-  const held: (() => Promise<void>)[] = [];
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));
-    held.push(() => new Promise((resolve) => server.close(() => resolve())));
-    const { port } = server.address() as AddressInfo;
-    const udp = createSocket('udp4');
-    const free = await new Promise<boolean>((resolve) => {
-      udp.once('error', () => resolve(false));
-      udp.bind(port, LOOPBACK, () => resolve(true));
-    });
-    if (free) ports.push(port);
-    held.push(() => new Promise((resolve) => udp.close(() => resolve())));
-  }
-  await Promise.all(held.map((release) => release()));
-  return ports.sort((a, b) => a - b).map((port) => ({ address: LOOPBACK, port: String(port) }));
+  return (await freePorts(count)).map((port) => ({ address: LOOPBACK, port: String(port) }));
 }
 
 /** A bare datagram socket: a stranger, or a peer played by hand. */
