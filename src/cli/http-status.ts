@@ -1,5 +1,5 @@
 import { get } from 'node:http';
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { ValidateFunction } from 'ajv/dist/2020.js';
 import { formatAddress, type Address, type AgentStatus } from '../index.js';
 
 /** A status is a few kilobytes; what isn't a node may send anything. */
@@ -23,48 +23,55 @@ const object = (properties: Record<string, object>, optional: readonly string[] 
 });
 
 /** The part of a status that is shown; whatever else a later release says besides is let through. */
-const isStatus = new Ajv2020({ strict: true, allowUnionTypes: true }).compile<AgentStatus>(
-  object({
-    address: { type: 'string' },
-    role: { enum: ['leader', 'candidate', 'follower'] },
-    leader: text_or_null,
-    ready: { type: 'boolean' },
-    promised_round: { type: 'integer' },
-    entries: object({
-      accepted: count,
-      chosen: count,
-      applied: count_or_null,
-      known_chosen_elsewhere: count,
-    }),
-    peers: {
-      type: 'array',
-      items: object({
-        address: { type: 'string' },
-        last_message: text_or_null,
-        last_heard_ms_ago: { type: ['number', 'null'] },
-        committed: count,
-      }),
-    },
-    journal: object({ segments: count, begun: count, bytes: count, unflushed: count }),
-    app: object(
-      {
-        state: { type: 'string' },
-        pid: count,
-        restarts: count,
-        failing_entry: count_or_null,
-        hanging_entry: count_or_null,
-      },
-      ['pid', 'restarts', 'failing_entry', 'hanging_entry'],
-    ),
-    pid: count,
+const SHOWN = object({
+  address: { type: 'string' },
+  role: { enum: ['leader', 'candidate', 'follower'] },
+  leader: text_or_null,
+  ready: { type: 'boolean' },
+  promised_round: { type: 'integer' },
+  entries: object({
+    accepted: count,
+    chosen: count,
+    applied: count_or_null,
+    known_chosen_elsewhere: count,
   }),
-);
+  peers: {
+    type: 'array',
+    items: object({
+      address: { type: 'string' },
+      last_message: text_or_null,
+      last_heard_ms_ago: { type: ['number', 'null'] },
+      committed: count,
+    }),
+  },
+  journal: object({ segments: count, begun: count, bytes: count, unflushed: count }),
+  app: object(
+    {
+      state: { type: 'string' },
+      pid: count,
+      restarts: count,
+      failing_entry: count_or_null,
+      hanging_entry: count_or_null,
+    },
+    ['pid', 'restarts', 'failing_entry', 'hanging_entry'],
+  ),
+  pid: count,
+});
+
+/** Loads ajv, which takes longer than asking does, and which no other command needs. */
+async function newStatusCheck(): Promise<ValidateFunction<AgentStatus>> {
+  const { Ajv2020 } = await import('ajv/dist/2020.js');
+  return new Ajv2020({ strict: true, allowUnionTypes: true }).compile<AgentStatus>(SHOWN);
+}
+
+let check: Promise<ValidateFunction<AgentStatus>> | undefined;
 
 /** Asks a node for its status over HTTP. Never rejects: what is wrong, and what to do, is in the answer. */
 export async function askStatus(target: Address, timeout_ms: number): Promise<StatusAnswer> {
   try {
     const body = await fetchText(target, timeout_ms);
     const status: unknown = JSON.parse(body);
+    const isStatus = await (check ??= newStatusCheck());
     return isStatus(status) ? { ok: true, status } : { ok: false, error: NOT_A_NODE };
   } catch (error) {
     return { ok: false, error: explain(error, timeout_ms) };

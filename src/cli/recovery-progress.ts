@@ -1,4 +1,5 @@
-import { Presets, SingleBar } from 'cli-progress';
+import { createRequire } from 'node:module';
+import type * as CliProgress from 'cli-progress';
 import type { Log } from '../index.js';
 
 /** A recovery that is over sooner shows nothing on a terminal. */
@@ -27,8 +28,9 @@ export function recoveryProgress(
 }
 
 function bar(terminal: Terminal, now_ms: () => number): RecoveryProgress {
+  const { Presets, SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof CliProgress;
   const began_ms = now_ms();
-  let shown: SingleBar | undefined;
+  let shown: CliProgress.SingleBar | undefined;
   let over = false;
   return {
     on(done_bytes, total_bytes) {

@@ -15,6 +15,7 @@ import type { Log } from '../net/logging.js';
 import { Application } from './application.js';
 import { Clock } from './clock.js';
 import { Driver } from './driver.js';
+import { compileValidators } from '../wire/validators.js';
 import { serveStatus, type StatusServer } from './http.js';
 import { logSource } from './log-source.js';
 import { listenerLimits, obeysDone, timesFrom, type AgentOptions } from './options.js';
@@ -179,6 +180,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     application.attach(logSource(state, journal), driver);
     this.#listener = await this.#openListener(own, agents);
     if (options.http !== undefined) this.#http = await serveStatus(options.http, () => this.status);
+    void compileValidators().catch((error: unknown) => this.#fail(error as Error));
   }
 
   #openJournal(state: AgentState, agents: readonly Address[]): Promise<Journal> {

@@ -1,5 +1,5 @@
-import { serve, type ServerType } from '@hono/node-server';
-import { Hono } from 'hono';
+import type { ServerType } from '@hono/node-server';
+import type { Hono as HonoApp } from 'hono';
 import { formatAddress, type Address } from '../core/address.js';
 import type { AgentStatus } from './status.js';
 import { OptionError } from './options.js';
@@ -16,6 +16,7 @@ export interface StatusServer {
  * 503), `/status` (everything, as JSON). Rejects with an OptionError if the address can't be had.
  */
 export async function serveStatus(address: Address, status: () => AgentStatus): Promise<StatusServer> {
+  const { Hono } = await import('hono');
   const app = new Hono();
   app.get('/healthz', (c) => c.json({ alive: true }));
   app.get('/readyz', (c) => {
@@ -30,7 +31,8 @@ export async function serveStatus(address: Address, status: () => AgentStatus): 
   return { close: () => close(server) };
 }
 
-function listen(app: Hono, { address, port }: Address): Promise<ServerType> {
+async function listen(app: HonoApp, { address, port }: Address): Promise<ServerType> {
+  const { serve } = await import('@hono/node-server');
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: address, port: Number(port) }, () => resolve(server));
     // Listened to for ever: once it serves, an error of its own must not end the node, and rejects nothing any more.

@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module';
 import pino, { type Logger } from 'pino';
-import pretty from 'pino-pretty';
+import type Pretty from 'pino-pretty';
 import type { Log } from '../net/logging.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -19,6 +20,8 @@ export function levelFrom(env: Readonly<Record<string, string | undefined>>): Lo
 /** A logger on standard error: readable on a terminal, JSON lines elsewhere. */
 export function createLogger(level: LogLevelName, isTerminal = process.stderr.isTTY): Logger {
   if (!isTerminal) return pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  // Loaded here, as what runs without a terminal never needs it.
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof Pretty;
   const stream = pretty({
     destination: 2,
     sync: true,

@@ -7,7 +7,7 @@ import { MAX_NESTING, nestsTooDeep } from './nesting.js';
 import { contradiction, flatten, readableRequest, senderOf } from './normalise.js';
 import { readPlain, rememberSender } from './plain.js';
 import { explainSyntax, explainViolation, quoteInput } from './refusal.js';
-import { validateEnvelope, VALIDATORS, type Validator, type WireMessage } from './validators.js';
+import { envelopeValidator, validatorOf, type WireMessage } from './validators.js';
 
 export { encodeMessage } from './encode.js';
 
@@ -51,7 +51,7 @@ export function decodeAny(text: string): Decoded {
 
 function decodeObject(parsed: object): Decoded {
   const type = typeOf(parsed);
-  const validate: Validator = type === undefined ? validateEnvelope : (VALIDATORS[type] ?? validateEnvelope);
+  const validate = type === undefined ? envelopeValidator() : validatorOf(type);
   if (!validate(parsed) || type === undefined) {
     const [error] = validate.errors ?? [];
     const name = type === undefined ? 'message' : (MESSAGE_NAMES[type] ?? 'message');

@@ -1,10 +1,14 @@
 import { createRequire } from 'node:module';
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import { MESSAGE_NAMES } from '../core/message.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type * as AjvModule from 'ajv/dist/2020.js';
+import type { Ajv2020, ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import { MESSAGE_NAMES, type MessageType } from '../core/message.js';
 
 /**
- * The JSON Schemas of `schema/`, compiled once at load. They are the only place that says which field of which message
- * takes what (spec.md, "Messages"); a message that one of them lets through is safe to read as a WireMessage.
+ * The JSON Schemas of `schema/`, each compiled when it is first needed. They are the only place that says which field of
+ * which message takes what (spec.md, "Messages"); a message that one of them lets through is safe to read as a
+ * WireMessage. Loading ajv and compiling all of them takes longer than everything else that a command does, and most
+ * commands read no message; a node compiles what is left right after its start.
  */
 
 /** `request` as it stands on the wire: any part may be left out, `value` is a client's only. */
@@ -58,20 +62,42 @@ export function loadSchema(file: string): object {
   return schema as object;
 }
 
+let compiler: Ajv2020 | undefined;
+
 /**
  * `verbose` puts the value and the schema into an error, for the text that the sender gets. No defaults and no
  * coercion: an absent `entry` is not the same as 0 while its two places are compared. The schemas are our own and don't
  * change at run time: that they are valid JSON Schema is checked by a test, not at every start, of which it was half.
  */
-const ajv = new Ajv2020({ strict: true, verbose: true, meta: false, validateSchema: false });
-ajv.addSchema(loadSchema('envelope.json'), 'envelope.json');
+function ajv(): Ajv2020 {
+  if (compiler === undefined) {
+    const { Ajv2020: Compiler } = require('ajv/dist/2020.js') as typeof AjvModule;
+    compiler = new Compiler({ strict: true, verbose: true, meta: false, validateSchema: false });
+    compiler.addSchema(loadSchema('envelope.json'), 'envelope.json');
+  }
+  return compiler;
+}
 
-/** Checks `type` and the sender's address, whatever the type. */
-export const validateEnvelope: Validator = ajv.compile<WireMessage>({ $ref: 'envelope.json' });
+let envelope: Validator | undefined;
+const compiled: (Validator | undefined)[] = MESSAGE_NAMES.map(() => undefined);
 
-/** One validator per message type, by its number. */
-export const VALIDATORS: readonly Validator[] = MESSAGE_NAMES.map((name) =>
-  ajv.compile<WireMessage>(loadSchema(schemaFileOf(name))),
-);
+/** What checks `type` and the sender's address, whatever the type. */
+export function envelopeValidator(): Validator {
+  return (envelope ??= ajv().compile<WireMessage>({ $ref: 'envelope.json' }));
+}
+
+/** What checks the messages of a type. */
+export function validatorOf(type: MessageType): Validator {
+  return (compiled[type] ??= ajv().compile<WireMessage>(loadSchema(schemaFileOf(MESSAGE_NAMES[type] ?? ''))));
+}
+
+/** Compiles whatever isn't yet, one schema in a turn of the event loop, so that no message waits for more than one. */
+export async function compileValidators(): Promise<void> {
+  envelopeValidator();
+  for (const type of MESSAGE_NAMES.keys()) {
+    await nextTurn();
+    validatorOf(type as MessageType);
+  }
+}
 
 export type { ErrorObject };

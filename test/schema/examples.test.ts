@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect } from 'chai';
-import { MESSAGE_NAMES } from '../../src/core/message.js';
+import { MESSAGE_NAMES, type MessageType } from '../../src/core/message.js';
 import { decodeMessage, encodeMessage } from '../../src/wire/codec.js';
-import { loadSchema, schemaFileOf, VALIDATORS } from '../../src/wire/validators.js';
+import { loadSchema, schemaFileOf, validatorOf } from '../../src/wire/validators.js';
 
 const SCHEMA = new URL('../../schema/', import.meta.url);
 const EXAMPLES = new URL('examples/', SCHEMA);
@@ -36,7 +36,7 @@ describe('schema: examples', () => {
 
   MESSAGE_NAMES.forEach((name, type) => {
     const folder = folderOf(name);
-    const validate = VALIDATORS[type]!;
+    const validate = validatorOf(type as MessageType);
 
     for (const [file, text] of examplesOf(folder, 'valid')) {
       it(`${folder}/valid/${file} is taken`, () => {
