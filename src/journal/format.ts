@@ -1,12 +1,11 @@
 import { crc32 } from 'node:zlib';
-import { formatAddress, indexOfAddress, sameAddress, type Address } from '../core/address.js';
-import { decreeOf, NO_REQUEST, type Request } from '../core/decree.js';
+import { formatAddress, sameAddress, type Address } from '../core/address.js';
+import { NO_REQUEST, type Request } from '../core/decree.js';
 import { entry, type AgentIndex } from '../core/ids.js';
 import { MessageType } from '../core/message.js';
 import type { JournalRecord } from '../core/record.js';
 import { ChosenLine } from '../wire/chosen-line.js';
-import { decodeMessage, encodeMessage } from '../wire/codec.js';
-import { moveTo, place, stands } from '../wire/cursor.js';
+import { encodeMessage } from '../wire/encode.js';
 import { ProposalLine } from '../wire/proposal-line.js';
 
 /**
@@ -36,7 +35,7 @@ export interface Stamp {
 
 /** Eight digits and a space in front of every line's text, a newline behind it. */
 export const LINE_OVERHEAD_BYTES = 10;
-const CHECKSUM_BYTES = 9;
+export const CHECKSUM_BYTES = 9;
 const NEWLINE = 0x0a;
 const CLOSING_BRACE = 0x7d;
 
@@ -102,7 +101,8 @@ export function textOfLine(bytes: Buffer, start = 0, end = bytes.length): string
   return isLine(bytes, start, end) ? bytes.toString('utf8', start + CHECKSUM_BYTES, end - 1) : undefined;
 }
 
-function isLine(bytes: Buffer, start: number, end: number): boolean {
+/** Whether the bytes from `start` to `end` are one line with a right checksum. */
+export function isLine(bytes: Buffer, start: number, end: number): boolean {
   if (end > bytes.length || end - start < LINE_OVERHEAD_BYTES || bytes[end - 1] !== NEWLINE) return false;
   return hasChecksum(bytes, start, end - 1);
 }
@@ -186,9 +186,19 @@ export interface Stretch {
   readonly end: number;
 }
 
-export interface RecordLine extends Stretch {
+/** A record's line with a right checksum. */
+export class RecordLine implements Stretch {
+  constructor(
+    /** Of the group, without its header. Nobody changes these any more. */
+    readonly bytes: Buffer,
+    readonly start: number,
+    readonly end: number,
+  ) {}
+
   /** Verdict and message, without checksum and newline. */
-  readonly text: string;
+  get text(): string {
+    return this.bytes.toString('utf8', this.start + CHECKSUM_BYTES, this.end - 1);
+  }
 }
 
 export interface GroupBody {
@@ -204,9 +214,8 @@ export function splitGroup(bytes: Buffer, header: GroupHeader): GroupBody {
   while (start < header.bytes) {
     const newline = bytes.indexOf(NEWLINE, start);
     const end = newline < 0 ? header.bytes : newline + 1;
-    const text = textOfLine(bytes, start, end);
-    if (text === undefined) return { lines, bad: { start, end } };
-    lines.push({ start, end, text });
+    if (!isLine(bytes, start, end)) return { lines, bad: { start, end } };
+    lines.push(new RecordLine(bytes, start, end));
     start = end;
   }
   const bad = lines.length === header.records ? undefined : { start: 0, end: header.bytes };
@@ -252,8 +261,9 @@ export function isZero(bytes: Buffer): boolean {
   return true;
 }
 
-const ACCEPTED_BYTES = Buffer.from('accepted ');
-const LEARNT_BYTES = Buffer.from('learnt ');
+/** What stands in front of the message of a record that holds a decree. */
+export const ACCEPTED_BYTES = Buffer.from('accepted ');
+export const LEARNT_BYTES = Buffer.from('learnt ');
 
 /** The text of a record; or a line that came as the journal is to hold it, behind the verdict. */
 export type RecordSource = string | ChosenLine | ProposalLine;
@@ -393,66 +403,4 @@ const ACCEPT_REQUEST = { type: MessageType.AcceptRequest, committed: entry(0) };
 
 function requestOf({ id, no, noset }: Request): Request {
   return { id, no, noset };
-}
-
-/**
- * Where the message of a record begins that holds a decree, if the bytes from `start` to `end` are its line with a right
- * checksum; undefined for any other.
- */
-export function messageStart(bytes: Buffer, start: number, end: number): number | undefined {
-  if (!isLine(bytes, start, end)) return undefined;
-  moveTo(start + CHECKSUM_BYTES);
-  return stands(bytes, ACCEPTED_BYTES) || stands(bytes, LEARNT_BYTES) ? place() : undefined;
-}
-
-export type Parsed =
-  { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
-
-const COMMITTED = /^\{"committed":(\d{1,16})\}$/;
-
-/** The record of a text that `encodeRecord` made. */
-export function parseRecord(text: string, members: Members): Parsed {
-  const space = text.indexOf(' ');
-  const verdict = text.slice(0, space);
-  const source = text.slice(space + 1);
-  if (verdict === 'committed') return parseCommitted(source);
-  const decoded = decodeMessage(source);
-  if (!decoded.ok) return refused(`its message can't be read (${decoded.text})`);
-  const { message, from } = decoded;
-  const sender = from && indexOfAddress(members.agents, from);
-  if (sender === undefined) return refused('its message comes from nobody in the cluster');
-  if (message.type === MessageType.Prepare) {
-    const { entry, round } = message;
-    if (verdict === 'promised') return { ok: true, record: { verdict, round, owner: sender, entry } };
-    if (verdict === 'used' && sender === members.self) return { ok: true, record: { verdict, round, entry } };
-  }
-  if (message.type === MessageType.AcceptRequest && verdict === 'accepted') {
-    const { entry, round } = message;
-    return {
-      ok: true,
-      record: { verdict, entry, round, owner: sender, decree: decreeOf(message.request, message.value) },
-    };
-  }
-  if (message.type === MessageType.LogResponse && verdict === 'learnt') {
-    return {
-      ok: true,
-      record: {
-        verdict,
-        entry: message.entry,
-        peer: sender,
-        decree: decreeOf(message.request, message.value),
-      },
-    };
-  }
-  return refused(`"${verdict}" is no verdict of this node on a message of type ${message.type}`);
-}
-
-function parseCommitted(source: string): Parsed {
-  const committed = Number(COMMITTED.exec(source)?.[1] ?? NaN);
-  if (!Number.isSafeInteger(committed)) return refused('it is no commit index');
-  return { ok: true, record: { verdict: 'committed', committed: entry(committed) } };
-}
-
-function refused(reason: string): Parsed {
-  return { ok: false, reason };
 }

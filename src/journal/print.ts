@@ -4,9 +4,10 @@ import { isNoOp, type Decree } from '../core/decree.js';
 import type { AgentIndex, Round } from '../core/ids.js';
 import type { JournalRecord } from '../core/record.js';
 import { EntryIndex } from './entry-index.js';
-import { GROUP_HEADER_BYTES, parseRecord, type Members } from './format.js';
+import { GROUP_HEADER_BYTES, type Members } from './format.js';
 import { membersOf, readIdentity, stampOf } from './identity.js';
 import { corruption, JournalError } from './journal-error.js';
+import { parseRecord } from './record-reader.js';
 import { scanJournal, type ScannedGroup, type ScanResult } from './scan.js';
 import { disk, type Storage } from './storage.js';
 

@@ -1,16 +1,11 @@
 import type { JournalRecord } from '../core/record.js';
 import type { EntryIndex } from './entry-index.js';
 import { readMark, removeMark } from './failure-mark.js';
-import {
-  GROUP_HEADER_BYTES,
-  GroupBuilder,
-  MAX_SEGMENT_HEADER_BYTES,
-  parseRecord,
-  type Members,
-} from './format.js';
+import { GROUP_HEADER_BYTES, GroupBuilder, MAX_SEGMENT_HEADER_BYTES } from './format.js';
 import { membersOf, stampOf, type Identity } from './identity.js';
 import { corruption, describeError } from './journal-error.js';
 import type { Log } from './log.js';
+import { RecordReader } from './record-reader.js';
 import { scanJournal, type ScannedGroup, type ScanResult } from './scan.js';
 import {
   createSegment,
@@ -93,21 +88,22 @@ interface Scanned {
 
 async function readAll(options: RecoverOptions): Promise<Scanned> {
   const { storage, directory, identity } = options;
-  const members = membersOf(identity);
+  const reader = new RecordReader(membersOf(identity));
   const groups = scanJournal(storage, directory, stampOf(identity), options.onProgress);
   let torn_lines: readonly string[] = [];
   for (;;) {
     const next = await groups.next();
     if (next.done) return { result: next.value, torn_lines };
-    foldGroup(next.value, members, options);
+    foldGroup(next.value, reader, options);
     if (next.value.torn) torn_lines = next.value.lines.map(({ text }) => text);
   }
 }
 
-function foldGroup(group: ScannedGroup, members: Members, { index, onRecord }: RecoverOptions): void {
+function foldGroup(group: ScannedGroup, reader: RecordReader, { index, onRecord }: RecoverOptions): void {
   const body = group.offset + GROUP_HEADER_BYTES;
-  for (const { start, end, text } of group.lines) {
-    const parsed = parseRecord(text, members);
+  for (const line of group.lines) {
+    const { start, end } = line;
+    const parsed = reader.read(line);
     if (!parsed.ok) throw corruption(group.file, body + start, parsed.reason);
     const { record } = parsed;
     if (record.verdict === 'accepted' || record.verdict === 'learnt') {

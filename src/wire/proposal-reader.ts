@@ -42,7 +42,7 @@ export class ProposalReader {
   readAll(datagram: Buffer): ProposalLine[] | undefined {
     const lines: ProposalLine[] = [];
     for (let start = 0; ;) {
-      const line = this.#read(datagram, start);
+      const line = this.read(datagram, start);
       if (line === undefined) return undefined;
       lines.push(line);
       const end = place();
@@ -52,7 +52,8 @@ export class ProposalReader {
     }
   }
 
-  #read(bytes: Buffer, start: number): ProposalLine | undefined {
+  /** The AcceptRequest that begins at `start`, if it is of the usual shape; it ends at `place()`. */
+  read(bytes: Buffer, start: number): ProposalLine | undefined {
     moveTo(start);
     const head = readHead(bytes, this.#opening);
     if (head === undefined) return undefined;

@@ -5,7 +5,7 @@ import { DEFAULT_TIMES } from '../../src/core/state.js';
 import { JournalError } from '../../src/journal/journal-error.js';
 import { markPath } from '../../src/journal/segment.js';
 import type { MemoryStorage } from '../journal/memory-storage.js';
-import { accepted, DIRECTORY, learnt, MEMBERS, newDisk, Opened } from '../journal/support.js';
+import { accepted, DIRECTORY, learnt, MEMBERS, newDisk, Opened, plainRecord } from '../journal/support.js';
 import type { SeededRandom } from '../support/random.js';
 import { storedCases } from './corpus.js';
 import { applyEdit, drawEdit, type Edit } from './journal-edits.js';
@@ -94,7 +94,7 @@ async function open(storage: MemoryStorage): Promise<JournalRecord[] | JournalEr
   const records: JournalRecord[] = [];
   try {
     const onRecord = (record: JournalRecord): void => {
-      records.push(record);
+      records.push(plainRecord(record));
       fold(agent, record);
     };
     const opened = await Opened.on(storage, { onRecord });

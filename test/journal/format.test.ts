@@ -16,12 +16,12 @@ import {
   MAX_GROUP_BYTES,
   MAX_SEGMENT_HEADER_BYTES,
   parseGroupHeader,
-  parseRecord,
   recordSource,
   segmentHeader,
   splitGroup,
   type RecordSource,
 } from '../../src/journal/format.js';
+import { parseRecord } from '../../src/journal/record-reader.js';
 import { ChosenLineReader } from '../../src/wire/chosen-line.js';
 import { ProposalReader } from '../../src/wire/proposal-reader.js';
 import { accepted, AGENTS, learnt, MEMBERS, RECORDS, SELF } from './support.js';

@@ -69,6 +69,13 @@ export const RECORDS: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.record({ verdict: fc.constant('committed' as const), committed: ENTRIES }),
 );
 
+/** A record whose decree has plain fields, however it was kept. */
+export function plainRecord(record: JournalRecord): JournalRecord {
+  if (!('decree' in record)) return record;
+  const { id, no, noset, value } = record.decree;
+  return { ...record, decree: { id, no, noset, value } };
+}
+
 /** A disk with a new member's data directory. */
 export async function newDisk(segment_bytes = SEGMENT_BYTES): Promise<MemoryStorage> {
   const storage = new MemoryStorage();
@@ -93,7 +100,7 @@ export class Opened {
       agents: AGENTS,
       storage,
       segment_bytes: SEGMENT_BYTES,
-      onRecord: (record) => opened.recovered.push(record),
+      onRecord: (record) => opened.recovered.push(plainRecord(record)),
       onDurable: (position) => opened.onDurable(position),
       onFailure: (error) => opened.onFailure(error),
       log: (_level, code) => opened.notes.push(code),

@@ -3,12 +3,13 @@ import type { Address } from '../../../src/core/address.js';
 import { agentIndex, clientId, entry, requestNumber, round } from '../../../src/core/ids.js';
 import type { JournalRecord } from '../../../src/core/record.js';
 import { openJournal, type Journal } from '../../../src/journal/journal.js';
+import { plainRecord } from '../../journal/support.js';
 import type { Cluster, TestNode } from '../../support/cluster.js';
 
 /** Everything that a data directory's journal gives back, by the shipped recovery and on the real disk. */
 export async function recoverOn(directory: string, agents: readonly Address[]): Promise<JournalRecord[]> {
   const records: JournalRecord[] = [];
-  const journal = await open(directory, agents, (record) => records.push(record));
+  const journal = await open(directory, agents, (record) => records.push(plainRecord(record)));
   await journal.close();
   return records;
 }
