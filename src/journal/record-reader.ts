@@ -21,14 +21,44 @@ import {
 export type Parsed =
   { readonly ok: true; readonly record: JournalRecord } | { readonly ok: false; readonly reason: string };
 
+/** How much a decree keeps in memory at most beside itself, unless it is larger. */
+const SLAB_BYTES = 64 * 1024;
+
+/**
+ * Memory for lines that are kept. What was read of a file holds records that go and others that stay for long, and one
+ * that stays would keep all of it: so those of a kind, which go in the order in which they came, are copied together.
+ */
+class Slab {
+  bytes = Buffer.alloc(0);
+  #used = 0;
+
+  /** Puts a copy of the bytes from `start` to `end` behind what is kept, and returns where it begins. */
+  put(source: Buffer, start: number, end: number): number {
+    const length = end - start;
+    if (this.#used + length > this.bytes.length) {
+      this.bytes = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, length));
+      this.#used = 0;
+    }
+    source.copy(this.bytes, this.#used, start, end);
+    return this.#used;
+  }
+
+  /** What was put there last is kept: nobody changes its bytes any more. */
+  keep(length: number): void {
+    this.#used += length;
+  }
+}
+
 /**
  * Reads the records of a journal one after the other. One that holds a decree becomes neither a text nor a message, if it
- * is to the byte what this program writes; its value stays where it is, and the bytes around it stay in memory with it.
+ * is to the byte what this program writes: its value stays in a copy of its line.
  */
 export class RecordReader {
   readonly #members: Members;
   readonly #proposals: readonly ProposalReader[];
   readonly #chosen: readonly ChosenLineReader[];
+  readonly #accepted_lines = new Slab();
+  readonly #learnt_lines = new Slab();
   /** Whose message the last record with a decree is: the next one's is mostly from the same agent. */
   #sender = 0;
 
@@ -44,22 +74,27 @@ export class RecordReader {
   }
 
   #accepted({ bytes, start, end }: RecordLine): JournalRecord | undefined {
-    moveTo(start + CHECKSUM_BYTES);
-    if (!stands(bytes, ACCEPTED_BYTES)) return undefined;
-    const message = place();
-    const decree = this.#bySender((sender) => this.#proposals[sender]?.read(bytes, message));
+    const message = behind(ACCEPTED_BYTES, bytes, start);
+    if (message === undefined) return undefined;
+    const lines = this.#accepted_lines;
+    const at = lines.put(bytes, message, end);
+    const decree = this.#bySender((sender) => this.#proposals[sender]?.read(lines.bytes, at));
     // A vote has no commit index; whatever else stands there is for the codec.
-    if (decree === undefined || decree.committed !== 0 || place() !== end - 1) return undefined;
-    const { entry: at, round } = decree;
-    return { verdict: 'accepted', entry: at, round, owner: agentIndex(this.#sender), decree };
+    if (decree === undefined || decree.committed !== 0 || place() - at !== end - 1 - message)
+      return undefined;
+    lines.keep(end - message);
+    const { entry, round } = decree;
+    return { verdict: 'accepted', entry, round, owner: agentIndex(this.#sender), decree };
   }
 
   #learnt({ bytes, start, end }: RecordLine): JournalRecord | undefined {
-    moveTo(start + CHECKSUM_BYTES);
-    if (!stands(bytes, LEARNT_BYTES)) return undefined;
-    const message = place();
-    const decree = this.#bySender((sender) => this.#chosen[sender]?.read(bytes, message));
-    if (decree?.end !== end - 1) return undefined;
+    const message = behind(LEARNT_BYTES, bytes, start);
+    if (message === undefined) return undefined;
+    const lines = this.#learnt_lines;
+    const at = lines.put(bytes, message, end);
+    const decree = this.#bySender((sender) => this.#chosen[sender]?.read(lines.bytes, at));
+    if (decree === undefined || decree.end - at !== end - 1 - message) return undefined;
+    lines.keep(end - message);
     return { verdict: 'learnt', entry: decree.entry, peer: agentIndex(this.#sender), decree };
   }
 
@@ -75,6 +110,12 @@ export class RecordReader {
     }
     return undefined;
   }
+}
+
+/** Where the message begins of the line at `start`, if its verdict is this. */
+function behind(verdict: Buffer, bytes: Buffer, start: number): number | undefined {
+  moveTo(start + CHECKSUM_BYTES);
+  return stands(bytes, verdict) ? place() : undefined;
 }
 
 const COMMITTED = /^\{"committed":(\d{1,16})\}$/;
@@ -132,6 +173,5 @@ function refused(reason: string): Parsed {
  */
 export function messageStart(bytes: Buffer, start: number, end: number): number | undefined {
   if (!isLine(bytes, start, end)) return undefined;
-  moveTo(start + CHECKSUM_BYTES);
-  return stands(bytes, ACCEPTED_BYTES) || stands(bytes, LEARNT_BYTES) ? place() : undefined;
+  return behind(ACCEPTED_BYTES, bytes, start) ?? behind(LEARNT_BYTES, bytes, start);
 }

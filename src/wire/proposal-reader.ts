@@ -9,9 +9,9 @@ import { ProposalLine } from './proposal-line.js';
 import { readHead, REQUEST_ID } from './value-line.js';
 
 /**
- * A short cut for followers: a leader's AcceptRequests are read from the bytes of their datagram, which become neither
- * texts nor plain messages. Taken is only a line that is to the byte what `encodeMessage` writes
- * (test/wire/proposal-line.test.ts); any other is left to the codec.
+ * A short cut for followers: a leader's AcceptRequests are read from the bytes of their datagram, or of their line in a
+ * journal, which become neither texts nor plain messages. Taken is only a line that is to the byte what `encodeMessage`
+ * writes (test/wire/proposal-line.test.ts); any other is left to the codec.
  */
 
 const NEWLINE = 0x0a;
@@ -22,7 +22,7 @@ const QUOTE = Buffer.from('"');
 const COMMITTED = Buffer.from(',"committed":');
 const END = Buffer.from('}');
 
-/** Reads the datagrams that come from one peer. */
+/** Reads the AcceptRequests of one agent. */
 export class ProposalReader {
   readonly #from: Address;
   readonly #opening: Buffer;

@@ -91,8 +91,9 @@ export function validatorOf(type: MessageType): Validator {
   return (compiled[type] ??= ajv().compile<WireMessage>(loadSchema(schemaFileOf(MESSAGE_NAMES[type] ?? ''))));
 }
 
-/** Compiles whatever isn't yet, one schema in a turn of the event loop, so that no message waits for more than one. */
+/** Loads ajv and compiles whatever isn't yet, a part in each turn of the event loop, so that messages hardly wait. */
 export async function compileValidators(): Promise<void> {
+  await nextTurn();
   envelopeValidator();
   for (const type of MESSAGE_NAMES.keys()) {
     await nextTurn();

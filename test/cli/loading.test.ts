@@ -1,10 +1,20 @@
+import { readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { freePorts } from '../support/cluster-ports.js';
 import { run, runWith, useWorkshop } from './support.js';
 
-/** Says at the end which packages the process has loaded, for those that are loaded by `require`, or turned into it. */
-const PROBE = `process.on('exit', () => {
+/**
+ * Says at the end which packages the process has loaded, for those that are loaded by `require`, or turned into it; and
+ * before that, when it has all schemas.
+ */
+const PROBE = `const SCHEMAS = ${readdirSync(new URL('../../schema/', import.meta.url)).filter((file) => file.endsWith('.json')).length};
+const watch = setInterval(() => {
+  if (Object.keys(require.cache).filter((file) => /schema\\/[^/]+[.]json$/.test(file)).length < SCHEMAS) return;
+  clearInterval(watch);
+  require('node:fs').writeSync(2, 'has all schemas\\n');
+}, 20).unref();
+process.on('exit', () => {
   const packages = Object.keys(require.cache).map((file) => /.*node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(file)?.[1]);
   require('node:fs').writeSync(2, 'loaded: ' + [...new Set(packages)].join(' ') + '\\n');
 });`;
@@ -33,7 +43,7 @@ describe('what a command loads', function () {
     const [port = 0] = await freePorts(1);
     await run('init', '--listen', `127.0.0.1:${port}`, '--data-dir', path('node'));
     const node = launch(['start', '--data-dir', path('node'), '--log-format', 'json'], env);
-    await node.logged('leading');
+    await node.until('all schemas', () => (node.stderr.includes('has all schemas') ? true : undefined));
     await node.end('SIGTERM');
     expect(loaded(node.stderr)).to.include('ajv');
   });

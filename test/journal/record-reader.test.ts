@@ -89,4 +89,32 @@ describe('journal: records from the bytes of their lines', () => {
       }
     }
   });
+
+  it('stay as they are while others are read, whatever becomes of what was read', () => {
+    const fresh = new RecordReader(MEMBERS);
+    const records = Array.from({ length: 3_000 }, (_, n) => (n % 3 ? learnt(n + 1) : accepted(n + 1)));
+    const read = records.map((record) => {
+      const line = lineOf(encodeRecord(record, MEMBERS));
+      const parsed = fresh.read(line);
+      line.bytes.fill(0);
+      return parsed;
+    });
+    expect(read.every(isFromBytes)).to.equal(true);
+    expect(read.map(plain)).to.deep.equal(records.map((record) => ({ ok: true, record })));
+  });
+
+  it('keep no others in memory, however few of them are kept', () => {
+    const fresh = new RecordReader(MEMBERS);
+    const kept = new Set<ArrayBufferLike>();
+    for (let n = 1; n <= 20_000; n++) {
+      const ahead = n % 200 === 0;
+      const record = ahead ? accepted(10_000_000 + n) : learnt(n);
+      const parsed = fresh.read(lineOf(encodeRecord(record, MEMBERS)));
+      if (!parsed.ok || !('decree' in parsed.record)) throw new Error('not read');
+      const { decree: held } = parsed.record;
+      if (!(held instanceof ValueLine)) throw new Error('not from bytes');
+      if (ahead) kept.add(held.bytes.buffer);
+    }
+    expect(kept.size).to.equal(1);
+  });
 });
